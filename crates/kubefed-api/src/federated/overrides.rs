@@ -1,0 +1,303 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::Value;
+
+use super::fields::Fields;
+use crate::{ClusterName, Error};
+
+/// Most override operations that one cluster may have. A list is applied operation by operation to
+/// the whole object, so its length bounds the work of one reconcile.
+pub const CLUSTER_OVERRIDES_MAX: usize = 1_000;
+
+/// The overrides of one federated object, by cluster.
+///
+/// The original lets one bad entry fail every cluster. Here an error stays with the cluster whose
+/// entry it is; only what cannot be assigned to a cluster concerns them all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Overrides {
+    clusters: Result<BTreeMap<ClusterName, Result<Vec<Override>, Error>>, Error>,
+}
+
+/// One change to the object of one cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Override {
+    /// What is done; a missing `op` means replace.
+    pub operation: OverrideOperation,
+    /// Where, as a JSON pointer (RFC 6901) in the original's reading: text before the first `/` is
+    /// ignored.
+    pub path: String,
+    /// The value for add and replace. A missing value and `null` both write `null`, save at the path
+    /// `""`, where there must be one.
+    pub value: Option<Value>,
+}
+
+/// What an override does. Closed: the schema of federated types allows these three.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OverrideOperation {
+    /// Insert into a list, or set a member.
+    Add,
+    /// Remove an element or a member that exists.
+    Remove,
+    /// Set a member, whether it exists or not, or replace an element that exists.
+    Replace,
+}
+
+impl fmt::Display for OverrideOperation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Add => "add",
+            Self::Remove => "remove",
+            Self::Replace => "replace",
+        })
+    }
+}
+
+impl Overrides {
+    /// Reads `spec.overrides`. Never fails as a whole: see [`Overrides::of`].
+    pub fn parse(overrides: &Value) -> Self {
+        Self {
+            clusters: parse_clusters(overrides),
+        }
+    }
+
+    /// The overrides of one cluster in the order they apply; `None` where the object has none for it.
+    ///
+    /// # Errors
+    ///
+    /// The cluster is listed twice; an entry has the wrong type, an unknown operation, a path that
+    /// appears twice, or a path that leads to the object's identity, to metadata owned by the server
+    /// or to its status; there are more than 1,000 entries; or the list itself cannot be read.
+    pub fn of(&self, cluster: &ClusterName) -> Result<Option<&[Override]>, &Error> {
+        match self.clusters.as_ref()?.get(cluster) {
+            Some(Ok(overrides)) => Ok(Some(overrides)),
+            Some(Err(error)) => Err(error),
+            None => Ok(None),
+        }
+    }
+
+    /// Every cluster that has an entry of its own, in order.
+    pub fn clusters(&self) -> impl Iterator<Item = &ClusterName> {
+        self.clusters.iter().flat_map(BTreeMap::keys)
+    }
+
+    /// Everything that is wrong, in the order of the clusters.
+    pub fn errors(&self) -> impl Iterator<Item = (Option<&ClusterName>, &Error)> {
+        let whole = self.clusters.as_ref().err().map(|error| (None, error));
+        let of_clusters = self.clusters.iter().flatten();
+        whole
+            .into_iter()
+            .chain(of_clusters.filter_map(|(name, list)| Some((Some(name), list.as_ref().err()?))))
+    }
+}
+
+fn parse_clusters(
+    overrides: &Value,
+) -> Result<BTreeMap<ClusterName, Result<Vec<Override>, Error>>, Error> {
+    let mut clusters = BTreeMap::new();
+    let entries = match overrides {
+        Value::Null => return Ok(clusters),
+        Value::Array(entries) => entries,
+        other => return Err(Error::wrong_type("spec.overrides", "a list", other)),
+    };
+    for (index, entry) in entries.iter().enumerate() {
+        let entry = Fields::read(entry, format!("spec.overrides[{index}]"))?;
+        let name = ClusterName::from(entry.string("clusterName")?);
+        let parsed = if clusters.contains_key(&name) {
+            let message = format!("cluster {:?} appears more than once", name.as_str());
+            Err(Error::new(entry.path("clusterName"), message))
+        } else {
+            parse_list(&entry, &name)
+        };
+        clusters.insert(name, parsed);
+    }
+    Ok(clusters)
+}
+
+fn parse_list(entry: &Fields<'_>, cluster: &ClusterName) -> Result<Vec<Override>, Error> {
+    let path = entry.path("clusterOverrides");
+    let list = entry.list("clusterOverrides")?.unwrap_or_default();
+    if list.len() > CLUSTER_OVERRIDES_MAX {
+        let message = format!(
+            "{} overrides for cluster {:?}, at most {CLUSTER_OVERRIDES_MAX} are allowed",
+            list.len(),
+            cluster.as_str(),
+        );
+        return Err(Error::new(path, message));
+    }
+    let mut overrides: Vec<Override> = Vec::with_capacity(list.len());
+    let mut paths = std::collections::BTreeSet::new();
+    for (index, item) in list.iter().enumerate() {
+        let fields = Fields::read(item, format!("{path}[{index}]"))?;
+        let item = parse_override(&fields)?;
+        if is_protected(&item.path) {
+            let message = format!(
+                "override[{index}] for cluster {:?} has an invalid path: {}",
+                cluster.as_str(),
+                item.path
+            );
+            return Err(Error::new(fields.path("path"), message));
+        }
+        if !paths.insert(item.path.clone()) {
+            let message = format!(
+                "path {:?} appears more than once for cluster {:?}",
+                item.path,
+                cluster.as_str()
+            );
+            return Err(Error::new(fields.path("path"), message));
+        }
+        overrides.push(item);
+    }
+    Ok(overrides)
+}
+
+fn parse_override(fields: &Fields<'_>) -> Result<Override, Error> {
+    let operation = match fields.string("op")? {
+        "" | "replace" => OverrideOperation::Replace,
+        "add" => OverrideOperation::Add,
+        "remove" => OverrideOperation::Remove,
+        other => {
+            let message = format!("unknown operation {other:?}, expected add, remove or replace");
+            return Err(Error::new(fields.path("op"), message));
+        }
+    };
+    let value = fields.value("value");
+    Ok(Override {
+        operation,
+        path: fields.string("path")?.to_owned(),
+        value: (!value.is_null()).then(|| value.clone()),
+    })
+}
+
+/// Members of `metadata` that identify the object or belong to the API server.
+const PROTECTED_METADATA: [&str; 12] = [
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "generateName",
+    "generation",
+    "managedFields",
+    "name",
+    "namespace",
+    "ownerReferences",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+];
+
+/// Whether a path leads to or into something that no override may touch. Paths to `/metadata` as a
+/// whole, to the whole object and to `/apiVersion` are judged by their result instead.
+fn is_protected(path: &str) -> bool {
+    let Some((_, pointer)) = path.split_once('/') else {
+        return false;
+    };
+    let mut segments = pointer
+        .split('/')
+        .map(|token| token.replace("~1", "/").replace("~0", "~"));
+    match segments.next().as_deref() {
+        Some("kind" | "status") => true,
+        Some("metadata") => segments
+            .next()
+            .is_some_and(|member| PROTECTED_METADATA.contains(&member.as_str())),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(overrides: Value, cluster: &str, expected: Result<usize, &str>) {
+        let parsed = Overrides::parse(&overrides);
+        let count = parsed
+            .of(&cluster.into())
+            .map(|list| list.map_or(0, <[_]>::len));
+        let count = count.map_err(ToString::to_string);
+        assert_eq!(
+            count,
+            expected.map_err(str::to_owned),
+            "{cluster} of {overrides}"
+        );
+    }
+
+    #[test]
+    fn a_bad_entry_concerns_its_cluster_only() {
+        let overrides = json!([
+            {"clusterName": "east", "clusterOverrides": [{"path": "/spec/replicas", "value": 5}]},
+            {"clusterName": "west", "clusterOverrides": [{"path": "/kind", "value": "Pod"}]},
+            {"clusterName": "north", "clusterOverrides": [{"op": "move", "path": "/a"}]},
+            {"clusterName": "south"},
+            {"clusterName": "south"},
+        ]);
+        check(overrides.clone(), "east", Ok(1));
+        check(overrides.clone(), "nowhere", Ok(0));
+        check(
+            overrides.clone(),
+            "west",
+            Err("spec.overrides[1].clusterOverrides[0].path: \
+                 override[0] for cluster \"west\" has an invalid path: /kind"),
+        );
+        check(
+            overrides.clone(),
+            "north",
+            Err("spec.overrides[2].clusterOverrides[0].op: \
+                 unknown operation \"move\", expected add, remove or replace"),
+        );
+        check(
+            overrides,
+            "south",
+            Err("spec.overrides[4].clusterName: cluster \"south\" appears more than once"),
+        );
+    }
+
+    #[test]
+    fn what_belongs_to_no_cluster_concerns_all() {
+        check(
+            json!({}),
+            "east",
+            Err("spec.overrides: expected a list, found an object"),
+        );
+        check(
+            json!([7]),
+            "east",
+            Err("spec.overrides[0]: expected an object, found a number"),
+        );
+    }
+
+    #[test]
+    fn the_same_path_twice_is_refused() {
+        let twice = json!([{"path": "/a"}, {"path": "/b"}, {"path": "/a"}]);
+        check(
+            json!([{"clusterName": "c", "clusterOverrides": twice}]),
+            "c",
+            Err("spec.overrides[0].clusterOverrides[2].path: \
+                 path \"/a\" appears more than once for cluster \"c\""),
+        );
+    }
+
+    #[test]
+    fn protected_paths_are_recognised_in_every_spelling() {
+        for path in [
+            "/kind",
+            "x/kind",
+            "/status/replicas",
+            "/metadata/name/x",
+            "/metadata/uid",
+        ] {
+            assert!(is_protected(path), "{path}");
+        }
+        for path in [
+            "",
+            "/",
+            "/metadata",
+            "/metadata/labels/name",
+            "/spec/kind",
+            "kind",
+            "/apiVersion",
+        ] {
+            assert!(!is_protected(path), "{path}");
+        }
+    }
+}
