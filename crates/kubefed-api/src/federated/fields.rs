@@ -82,10 +82,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-pub(super) fn read_string<'a>(
-    value: &'a Value,
-    path: impl FnOnce() -> String,
-) -> Result<&'a str, Error> {
+pub(super) fn read_string(value: &Value, path: impl FnOnce() -> String) -> Result<&str, Error> {
     match value {
         Value::String(text) => Ok(text),
         Value::Null => Ok(""),
