@@ -185,15 +185,36 @@ const PROTECTED_METADATA: [&str; 12] = [
     "uid",
 ];
 
+impl Override {
+    /// Whether the path leads to `target`, to something that contains it or to something inside it.
+    ///
+    /// ```
+    /// # use kubefed_api::Overrides;
+    /// # let overrides = Overrides::parse(&serde_json::json!([
+    /// #     {"clusterName": "c", "clusterOverrides": [{"path": "/metadata/labels/app"}]}]));
+    /// # let item = &overrides.of(&"c".into()).unwrap().unwrap()[0];
+    /// assert_eq!(item.path, "/metadata/labels/app");
+    /// assert!(item.reaches(&["metadata", "labels"]));
+    /// assert!(!item.reaches(&["metadata", "annotations"]));
+    /// ```
+    pub fn reaches(&self, target: &[&str]) -> bool {
+        segments(&self.path)
+            .zip(target)
+            .all(|(segment, wanted)| segment == *wanted)
+    }
+}
+
+/// The member names and indices on the way, without the ignored text before the first `/`.
+fn segments(path: &str) -> impl Iterator<Item = String> {
+    let pointer = path.split_once('/').map(|(_, pointer)| pointer);
+    let tokens = pointer.into_iter().flat_map(|pointer| pointer.split('/'));
+    tokens.map(|token| token.replace("~1", "/").replace("~0", "~"))
+}
+
 /// Whether a path leads to or into something that no override may touch. Paths to `/metadata` as a
 /// whole, to the whole object and to `/apiVersion` are judged by their result instead.
 fn is_protected(path: &str) -> bool {
-    let Some((_, pointer)) = path.split_once('/') else {
-        return false;
-    };
-    let mut segments = pointer
-        .split('/')
-        .map(|token| token.replace("~1", "/").replace("~0", "~"));
+    let mut segments = segments(path);
     match segments.next().as_deref() {
         Some("kind" | "status") => true,
         Some("metadata") => segments
