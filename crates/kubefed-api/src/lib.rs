@@ -1,10 +1,27 @@
 //! Federated type modelling: the kinds of KubeFed v0.10 and the federated objects they generate.
 
+mod core;
+mod duration;
 mod error;
 mod federated;
 mod name;
+mod open_enum;
+mod scheduling;
 pub mod well_known;
+mod wire;
 
+pub use self::core::{
+    ClusterCondition, ClusterConditionStatus, ClusterConditionType, ClusterHealthCheckConfig,
+    ClusterObjectVersion, ClusterPropagatedVersion, ClusterPropagatedVersionSpec,
+    ClusterServiceStatus, ControllerDurations, ControllerStatus, FeatureGate, FeatureGateName,
+    FederatedServiceStatus, FederatedServiceStatusSpec, FederatedTypeConfig,
+    FederatedTypeConfigSpec, FederatedTypeConfigStatus, KubeFedCluster, KubeFedClusterSpec,
+    KubeFedClusterStatus, KubeFedConfig, KubeFedConfigSpec, LeaderElectConfig,
+    LocalSecretReference, PropagatedVersion, PropagatedVersionSpec, PropagatedVersionStatus,
+    ResourceLock, ResourceType, Scope, StatusControllerConfig, SyncControllerConfig, TlsValidation,
+    Toggle, plural,
+};
+pub use duration::{GoDuration, ParseDurationError};
 pub use error::Error;
 pub use federated::{
     CLUSTER_OVERRIDES_MAX, ClusterSelection, ClusterStatus, FederatedObject, FederatedStatus,
@@ -15,4 +32,8 @@ pub use k8s_openapi;
 pub use kube;
 pub use name::{
     ClusterName, QualifiedName, is_dns1035_label, is_dns1123_label, is_dns1123_subdomain,
+};
+pub use scheduling::{
+    ClusterPreferences, ReplicaSchedulingPreference, ReplicaSchedulingPreferenceSpec,
+    ReplicaSchedulingPreferenceStatus,
 };
