@@ -5,6 +5,7 @@ mod duration;
 mod error;
 mod federated;
 mod name;
+mod observed;
 mod open_enum;
 mod scheduling;
 pub mod well_known;
@@ -33,6 +34,7 @@ pub use kube;
 pub use name::{
     ClusterName, QualifiedName, is_dns1035_label, is_dns1123_label, is_dns1123_subdomain,
 };
+pub use observed::{MetadataDigest, ObjectVersion, ObservedCopy, ParseVersionError};
 pub use scheduling::{
     ClusterPreferences, ReplicaSchedulingPreference, ReplicaSchedulingPreferenceSpec,
     ReplicaSchedulingPreferenceStatus,
