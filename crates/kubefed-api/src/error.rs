@@ -11,18 +11,16 @@ pub struct Error {
 }
 
 impl Error {
-    pub(crate) fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+    /// An error at `path`, which is empty where the whole object is meant.
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             path: path.into(),
             message: message.into(),
         }
     }
 
-    pub(crate) fn wrong_type(
-        path: impl Into<String>,
-        expected: &str,
-        found: &serde_json::Value,
-    ) -> Self {
+    /// An error that says which JSON type was expected, such as `a list`, and which was found.
+    pub fn wrong_type(path: impl Into<String>, expected: &str, found: &serde_json::Value) -> Self {
         Self::new(
             path,
             format!("expected {expected}, found {}", type_name(found)),

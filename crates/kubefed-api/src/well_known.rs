@@ -60,3 +60,16 @@ pub const SYSTEM_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "default
 
 /// Key of the bearer token in a cluster's Secret.
 pub const TOKEN_KEY: &str = "token";
+
+/// Members of `metadata` that the API server writes. Templates and overrides have no say in them.
+pub const SERVER_OWNED_METADATA: [&str; 9] = [
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "generateName",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+];

@@ -164,9 +164,9 @@ impl FederatedObject {
     ///
     /// # Errors
     ///
-    /// The template is null or no object.
+    /// The template is null or no object, or `spec` is no object.
     pub fn template(&self) -> Result<Option<&Template>, Error> {
-        match self.spec().and_then(|spec| spec.get("template")) {
+        match self.spec()?.and_then(|spec| spec.get("template")) {
             None => Ok(None),
             Some(Value::Object(template)) => Ok(Some(template)),
             Some(other) => Err(Error::wrong_type("spec.template", "an object", other)),
@@ -191,9 +191,9 @@ impl FederatedObject {
     ///
     /// # Errors
     ///
-    /// `spec.retainReplicas` is present and no boolean.
+    /// `spec.retainReplicas` is present and no boolean, or `spec` is no object.
     pub fn retains_replicas(&self) -> Result<bool, Error> {
-        match self.spec().and_then(|spec| spec.get("retainReplicas")) {
+        match self.spec()?.and_then(|spec| spec.get("retainReplicas")) {
             None => Ok(false),
             Some(Value::Bool(retain)) => Ok(*retain),
             Some(other) => Err(Error::new(
@@ -213,8 +213,12 @@ impl FederatedObject {
         &self.value
     }
 
-    fn spec(&self) -> Option<&Map<String, Value>> {
-        self.value.get("spec")?.as_object()
+    fn spec(&self) -> Result<Option<&Map<String, Value>>, Error> {
+        match self.value.get("spec") {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Object(spec)) => Ok(Some(spec)),
+            Some(other) => Err(Error::wrong_type("spec", "an object", other)),
+        }
     }
 
     fn annotation(&self, name: &str) -> Option<&str> {

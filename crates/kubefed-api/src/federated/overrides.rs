@@ -4,6 +4,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::fields::Fields;
+use crate::well_known::SERVER_OWNED_METADATA;
 use crate::{ClusterName, Error};
 
 /// Most override operations that one cluster may have. A list is applied operation by operation to
@@ -16,8 +17,11 @@ pub const CLUSTER_OVERRIDES_MAX: usize = 1_000;
 /// entry it is; only what cannot be assigned to a cluster concerns them all.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Overrides {
-    clusters: Result<BTreeMap<ClusterName, Result<Vec<Override>, Error>>, Error>,
+    clusters: Result<BTreeMap<ClusterName, ClusterOverrides>, Error>,
 }
+
+/// The list of one cluster; `None` where its entry has no list, which differs from an empty one.
+type ClusterOverrides = Result<Option<Vec<Override>>, Error>;
 
 /// One change to the object of one cluster.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +65,8 @@ impl Overrides {
         }
     }
 
-    /// The overrides of one cluster in the order they apply; `None` where the object has none for it.
+    /// The overrides of one cluster in the order they apply; `None` where the object has no list for
+    /// it.
     ///
     /// # Errors
     ///
@@ -70,7 +75,7 @@ impl Overrides {
     /// or to its status; there are more than 1,000 entries; or the list itself cannot be read.
     pub fn of(&self, cluster: &ClusterName) -> Result<Option<&[Override]>, &Error> {
         match self.clusters.as_ref()?.get(cluster) {
-            Some(Ok(overrides)) => Ok(Some(overrides)),
+            Some(Ok(overrides)) => Ok(overrides.as_deref()),
             Some(Err(error)) => Err(error),
             None => Ok(None),
         }
@@ -91,9 +96,7 @@ impl Overrides {
     }
 }
 
-fn parse_clusters(
-    overrides: &Value,
-) -> Result<BTreeMap<ClusterName, Result<Vec<Override>, Error>>, Error> {
+fn parse_clusters(overrides: &Value) -> Result<BTreeMap<ClusterName, ClusterOverrides>, Error> {
     let mut clusters = BTreeMap::new();
     let entries = match overrides {
         Value::Null => return Ok(clusters),
@@ -114,9 +117,11 @@ fn parse_clusters(
     Ok(clusters)
 }
 
-fn parse_list(entry: &Fields<'_>, cluster: &ClusterName) -> Result<Vec<Override>, Error> {
+fn parse_list(entry: &Fields<'_>, cluster: &ClusterName) -> ClusterOverrides {
     let path = entry.path("clusterOverrides");
-    let list = entry.list("clusterOverrides")?.unwrap_or_default();
+    let Some(list) = entry.list("clusterOverrides")? else {
+        return Ok(None);
+    };
     if list.len() > CLUSTER_OVERRIDES_MAX {
         let message = format!(
             "{} overrides for cluster {:?}, at most {CLUSTER_OVERRIDES_MAX} are allowed",
@@ -148,7 +153,7 @@ fn parse_list(entry: &Fields<'_>, cluster: &ClusterName) -> Result<Vec<Override>
         }
         overrides.push(item);
     }
-    Ok(overrides)
+    Ok(Some(overrides))
 }
 
 fn parse_override(fields: &Fields<'_>) -> Result<Override, Error> {
@@ -169,20 +174,13 @@ fn parse_override(fields: &Fields<'_>) -> Result<Override, Error> {
     })
 }
 
-/// Members of `metadata` that identify the object or belong to the API server.
-const PROTECTED_METADATA: [&str; 12] = [
-    "creationTimestamp",
-    "deletionGracePeriodSeconds",
-    "deletionTimestamp",
-    "generateName",
-    "generation",
-    "managedFields",
-    "name",
-    "namespace",
-    "ownerReferences",
-    "resourceVersion",
-    "selfLink",
-    "uid",
+/// The paths that the original refuses, compared literally as it does. In any other spelling these
+/// members are judged by the object that results.
+const IDENTITY_PATHS: [&str; 4] = [
+    "/kind",
+    "/metadata/generateName",
+    "/metadata/name",
+    "/metadata/namespace",
 ];
 
 impl Override {
@@ -211,15 +209,18 @@ fn segments(path: &str) -> impl Iterator<Item = String> {
     tokens.map(|token| token.replace("~1", "/").replace("~0", "~"))
 }
 
-/// Whether a path leads to or into something that no override may touch. Paths to `/metadata` as a
-/// whole, to the whole object and to `/apiVersion` are judged by their result instead.
+/// Whether no override may have this path: it is one that the original refuses, or leads in any
+/// spelling to or into the status, the owner references or metadata that the API server owns.
 fn is_protected(path: &str) -> bool {
+    if IDENTITY_PATHS.contains(&path) {
+        return true;
+    }
     let mut segments = segments(path);
     match segments.next().as_deref() {
-        Some("kind" | "status") => true,
-        Some("metadata") => segments
-            .next()
-            .is_some_and(|member| PROTECTED_METADATA.contains(&member.as_str())),
+        Some("status") => true,
+        Some("metadata") => segments.next().is_some_and(|member| {
+            member == "ownerReferences" || SERVER_OWNED_METADATA.contains(&member.as_str())
+        }),
         _ => false,
     }
 }
@@ -299,13 +300,14 @@ mod tests {
     }
 
     #[test]
-    fn protected_paths_are_recognised_in_every_spelling() {
+    fn what_the_server_owns_is_recognised_in_every_spelling() {
         for path in [
             "/kind",
-            "x/kind",
+            "/metadata/name",
             "/status/replicas",
-            "/metadata/name/x",
+            "x/status",
             "/metadata/uid",
+            "x/metadata/ownerReferences/0/name",
         ] {
             assert!(is_protected(path), "{path}");
         }
@@ -314,7 +316,9 @@ mod tests {
             "/",
             "/metadata",
             "/metadata/labels/name",
+            "/metadata~1uid",
             "/spec/kind",
+            "x/kind",
             "kind",
             "/apiVersion",
         ] {

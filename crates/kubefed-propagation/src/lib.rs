@@ -1,0 +1,61 @@
+//! Decides what each member cluster of a federation should hold, as pure functions.
+//!
+//! In the order data meets them: a [`TargetType`] says what kind of object is propagated, a
+//! [`Placement`] which clusters are to hold a copy, [`render`] makes the object of the template,
+//! [`retain`] copies into it what the member cluster owns, [`apply_overrides`] makes the changes for
+//! one cluster, and [`Hashes`] and [`ObjectVersion`] tell whether the cluster has it already.
+//!
+//! Nothing here reads a clock, holds a client or knows what is in a cluster; callers bring what they
+//! observed and carry out what follows.
+//!
+//! ```
+//! use kubefed_api::FederatedObject;
+//! use kubefed_propagation::{TargetType, apply_overrides, render, set_managed_label};
+//! use serde_json::json;
+//!
+//! let federated = FederatedObject::parse(json!({
+//!     "metadata": {"namespace": "shop", "name": "web"},
+//!     "spec": {
+//!         "template": {"spec": {"replicas": 3}},
+//!         "placement": {"clusters": [{"name": "west"}]},
+//!         "overrides": [
+//!             {"clusterName": "west", "clusterOverrides": [{"path": "/spec/replicas", "value": 5}]},
+//!         ],
+//!     },
+//! }))?;
+//! let target = TargetType::new("apps", "v1", "Deployment", true);
+//! let mut object = render(&target, &federated)?.object;
+//! if let Some(overrides) = federated.overrides().of(&"west".into()).unwrap() {
+//!     object = apply_overrides(object, overrides)?;
+//! }
+//! set_managed_label(&mut object)?;
+//! assert_eq!(object, json!({
+//!     "apiVersion": "apps/v1", "kind": "Deployment",
+//!     "metadata": {"namespace": "shop", "name": "web", "labels": {"kubefed.io/managed": "true"}},
+//!     "spec": {"replicas": 5},
+//! }));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod canonical;
+mod error;
+mod nested;
+mod overrides;
+mod placement;
+mod render;
+mod retention;
+mod target;
+mod version;
+
+pub use canonical::{canonical_json, canonical_json_of_doubles};
+pub use error::Error;
+pub use kubefed_api;
+pub use overrides::{OBJECT_BYTES_MAX, OBJECT_DEPTH_MAX, apply_overrides};
+pub use placement::{
+    NamespaceFederation, NotSelected, Placement, Scope, Selected, Selection, Undetermined,
+};
+pub use render::{Rendered, Warning, render, set_managed_label};
+pub use retention::retain;
+pub use target::TargetType;
+pub use version::{Hash, Hashes, ObjectVersion, ParseVersionError, needs_update};
+pub use version::{overrides_hash, template_hash};
