@@ -50,6 +50,7 @@ mod version;
 pub use canonical::{canonical_json, canonical_json_of_doubles};
 pub use error::Error;
 pub use kubefed_api;
+pub use kubefed_api::ObjectVersion;
 pub use overrides::{OBJECT_BYTES_MAX, OBJECT_DEPTH_MAX, apply_overrides};
 pub use placement::{
     NamespaceFederation, NotSelected, Placement, Scope, Selected, Selection, Undetermined,
@@ -57,5 +58,5 @@ pub use placement::{
 pub use render::{Rendered, Warning, render, set_managed_label};
 pub use retention::retain;
 pub use target::TargetType;
-pub use version::{Hash, Hashes, ObjectVersion, ParseVersionError, needs_update};
+pub use version::{Hash, Hashes, needs_update};
 pub use version::{overrides_hash, template_hash};

@@ -1,7 +1,6 @@
 use std::fmt;
-use std::str::FromStr;
 
-use kubefed_api::Error as FieldError;
+use kubefed_api::{Error as FieldError, ObjectVersion};
 use md5::{Digest, Md5};
 use serde_json::{Map, Value};
 
@@ -270,85 +269,6 @@ fn hexadecimal_md5(text: &str) -> String {
         .collect()
 }
 
-/// The version of an object in a member cluster, as it is recorded after a write.
-///
-/// Displays as on the wire, `gen:7` or `rv:123`, and reads only what displays the same.
-///
-/// ```
-/// use kubefed_propagation::ObjectVersion;
-/// use serde_json::json;
-///
-/// let version = ObjectVersion::of(&json!({"metadata": {"generation": 7, "resourceVersion": "123"}}));
-/// assert_eq!(version.to_string(), "gen:7");
-/// assert_eq!("rv:123".parse(), Ok(ObjectVersion::Resource("123".to_owned())));
-/// ```
-// Closed: the wire has these two forms.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum ObjectVersion {
-    /// The generation, for kinds whose specification the server counts; never 0.
-    Generation(i64),
-    /// The resource version, for all other kinds.
-    Resource(String),
-}
-
-impl ObjectVersion {
-    /// The version of an object. A generation that is no integer counts as 0, a resource version that
-    /// is no string as empty.
-    pub fn of(object: &Value) -> Self {
-        let generation = nested(object, &["metadata", "generation"]).ok().flatten();
-        let generation = generation.and_then(Value::as_i64).unwrap_or_default();
-        Self::new(generation, text(object, &["metadata", "resourceVersion"]))
-    }
-
-    /// The version of an object with this generation, 0 if it has none, and this resource version.
-    pub fn new(generation: i64, resource_version: &str) -> Self {
-        match generation {
-            0 => Self::Resource(resource_version.to_owned()),
-            generation => Self::Generation(generation),
-        }
-    }
-}
-
-impl fmt::Display for ObjectVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Generation(generation) => write!(f, "gen:{generation}"),
-            Self::Resource(version) => write!(f, "rv:{version}"),
-        }
-    }
-}
-
-impl FromStr for ObjectVersion {
-    type Err = ParseVersionError;
-
-    fn from_str(recorded: &str) -> Result<Self, ParseVersionError> {
-        let version = match recorded.split_once(':') {
-            Some(("rv", version)) => Self::Resource(version.to_owned()),
-            Some(("gen", digits)) => match digits.parse() {
-                Ok(generation) => Self::Generation(generation),
-                Err(_) => return Err(ParseVersionError),
-            },
-            _ => return Err(ParseVersionError),
-        };
-        if version == Self::Generation(0) || version.to_string() != recorded {
-            return Err(ParseVersionError);
-        }
-        Ok(version)
-    }
-}
-
-/// A text is not the version of any object.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ParseVersionError;
-
-impl fmt::Display for ParseVersionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not an object version, expected gen:N or rv:TEXT")
-    }
-}
-
-impl std::error::Error for ParseVersionError {}
-
 /// Whether the original would write `desired` over `member`.
 ///
 /// It would if the version of `member` is not the recorded one (empty if there is none), or if that
@@ -425,22 +345,5 @@ mod tests {
         let overrides = json!([{"clusterName": "a"}, {"clusterOverrides": [{}, {"op": 5}]}]);
         let error = overrides_hash(&json!({"spec": {"overrides": overrides}})).unwrap_err();
         assert_eq!(error.path(), "spec.overrides[1].clusterOverrides[1].op");
-    }
-
-    #[test]
-    fn only_what_displays_the_same_is_a_version() {
-        for text in ["gen:7", "gen:-1", "rv:123", "rv:", "rv:a:b"] {
-            let version: ObjectVersion = text.parse().unwrap();
-            assert_eq!(version.to_string(), text);
-        }
-        for text in [
-            "", "gen:", "gen:0", "gen:07", "gen:+7", "gen:x", "7", "uid:7",
-        ] {
-            assert_eq!(
-                text.parse::<ObjectVersion>(),
-                Err(ParseVersionError),
-                "{text}"
-            );
-        }
     }
 }
