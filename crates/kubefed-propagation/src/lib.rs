@@ -38,25 +38,42 @@
 //! ```
 
 mod canonical;
+mod decision;
 mod error;
+mod federation;
+mod hold;
 mod nested;
+mod observation;
+mod outcome;
 mod overrides;
 mod placement;
+mod plan;
+mod record;
 mod render;
+mod report;
 mod retention;
 mod target;
 mod version;
 
 pub use canonical::{canonical_json, canonical_json_of_doubles};
+pub use decision::{
+    Action, Decision, Reason, Refusal, UpdateCause, Waiting, decide, decide_orphan,
+};
 pub use error::Error;
+pub use federation::{Adoption, Federation, Lifecycle, Member};
+pub use hold::{hold_after, hold_before, inventory};
 pub use kubefed_api;
 pub use kubefed_api::ObjectVersion;
+pub use observation::{Ignorance, Observation};
+pub use outcome::{Failure, Outcome};
 pub use overrides::{OBJECT_BYTES_MAX, OBJECT_DEPTH_MAX, apply_overrides};
 pub use placement::{
     NamespaceFederation, NotSelected, Placement, Scope, Selected, Selection, Undetermined,
 };
+pub use plan::{ClusterPlan, FieldChange, Plan, PlanLimits, plan};
+pub use record::{Record, next_versions};
 pub use render::{Rendered, Warning, render, set_managed_label};
+pub use report::{RemoteStatus, Report};
 pub use retention::retain;
 pub use target::TargetType;
-pub use version::{Hash, Hashes, needs_update};
-pub use version::{overrides_hash, template_hash};
+pub use version::{Hash, Hashes, needs_update, overrides_hash, template_hash};

@@ -1,0 +1,157 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use kubefed_api::{ClusterName, ClusterObjectVersion, PropagatedVersionStatus};
+
+use crate::{Hashes, ObjectVersion};
+
+/// The versions that were last written to the clusters, as far as they hold for what the federated
+/// object says now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record {
+    versions: BTreeMap<ClusterName, ObjectVersion>,
+}
+
+impl Record {
+    /// Nothing is recorded.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// Reads the status of a version object. Once either hash differs it says nothing.
+    pub fn read(stored: &PropagatedVersionStatus, hashes: &Hashes) -> Self {
+        if !is_current(stored, hashes) {
+            return Self::empty();
+        }
+        let version = |entry: &ClusterObjectVersion| {
+            Some((entry.cluster_name.clone(), entry.version.parse().ok()?))
+        };
+        Self {
+            versions: stored.cluster_versions.iter().filter_map(version).collect(),
+        }
+    }
+
+    /// The version last written to a cluster.
+    pub fn version(&self, cluster: &ClusterName) -> Option<&ObjectVersion> {
+        self.versions.get(cluster)
+    }
+}
+
+impl FromIterator<(ClusterName, ObjectVersion)> for Record {
+    fn from_iter<T: IntoIterator<Item = (ClusterName, ObjectVersion)>>(versions: T) -> Self {
+        Self {
+            versions: versions.into_iter().collect(),
+        }
+    }
+}
+
+/// The status to store in the version object after a reconcile, `None` where the stored one is right.
+///
+/// `produced` are the versions of copies that were written or found current. Of the other clusters the
+/// stored entries are kept as long as they are selected and the hashes are the stored ones. The result
+/// equals KubeFed's: entries ascend by cluster name, and entries of unselected clusters are dropped.
+pub fn next_versions(
+    stored: Option<&PropagatedVersionStatus>,
+    hashes: &Hashes,
+    selected: &BTreeSet<ClusterName>,
+    produced: &BTreeMap<ClusterName, ObjectVersion>,
+) -> Option<PropagatedVersionStatus> {
+    let mut versions: BTreeMap<_, _> = stored
+        .filter(|stored| is_current(stored, hashes))
+        .map(|stored| stored.cluster_versions.iter())
+        .into_iter()
+        .flatten()
+        .filter(|entry| selected.contains(&entry.cluster_name))
+        .map(|entry| (entry.cluster_name.clone(), entry.version.clone()))
+        .collect();
+    versions.extend(
+        produced
+            .iter()
+            .map(|(name, version)| (name.clone(), version.to_string())),
+    );
+    let next = PropagatedVersionStatus {
+        template_version: hashes.template.to_string(),
+        overrides_version: hashes.overrides.to_string(),
+        cluster_versions: versions
+            .into_iter()
+            .map(|(cluster_name, version)| ClusterObjectVersion {
+                cluster_name,
+                version,
+            })
+            .collect(),
+    };
+    (stored != Some(&next)).then_some(next)
+}
+
+fn is_current(stored: &PropagatedVersionStatus, hashes: &Hashes) -> bool {
+    hashes.matches(&stored.template_version, &stored.overrides_version)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn hashes(text: &str) -> Hashes {
+        Hashes::of(&json!({"spec": {"template": {"data": text}}})).unwrap()
+    }
+
+    fn versions(entries: &[(&str, &str)]) -> BTreeMap<ClusterName, ObjectVersion> {
+        entries
+            .iter()
+            .map(|(name, version)| ((*name).into(), version.parse().unwrap()))
+            .collect()
+    }
+
+    fn selected(names: &[&str]) -> BTreeSet<ClusterName> {
+        names.iter().map(|name| (*name).into()).collect()
+    }
+
+    fn entries(status: &PropagatedVersionStatus) -> Vec<String> {
+        let entry =
+            |entry: &ClusterObjectVersion| format!("{} {}", entry.cluster_name, entry.version);
+        status.cluster_versions.iter().map(entry).collect()
+    }
+
+    // Observable check 41 of propagation, as far as it is computed.
+    #[test]
+    fn the_first_record_is_what_was_produced() {
+        let produced = versions(&[("west", "gen:1"), ("east", "rv:7")]);
+        let next =
+            next_versions(None, &hashes("t"), &selected(&["east", "west"]), &produced).unwrap();
+        assert_eq!(entries(&next), ["east rv:7", "west gen:1"]);
+        assert!(hashes("t").matches(&next.template_version, &next.overrides_version));
+        let again = next_versions(
+            Some(&next),
+            &hashes("t"),
+            &selected(&["east", "west"]),
+            &produced,
+        );
+        assert_eq!(again, None, "nothing is written twice");
+    }
+
+    #[test]
+    fn entries_are_kept_while_selected_and_dropped_when_the_template_changes() {
+        let produced = versions(&[("east", "gen:1"), ("west", "gen:1")]);
+        let all = selected(&["east", "west"]);
+        let stored = next_versions(None, &hashes("t"), &all, &produced).unwrap();
+
+        let west_again = versions(&[("west", "gen:2")]);
+        let next = next_versions(Some(&stored), &hashes("t"), &all, &west_again).unwrap();
+        assert_eq!(entries(&next), ["east gen:1", "west gen:2"]);
+
+        let narrowed = next_versions(
+            Some(&stored),
+            &hashes("t"),
+            &selected(&["west"]),
+            &west_again,
+        );
+        assert_eq!(entries(&narrowed.unwrap()), ["west gen:2"]);
+
+        let changed = next_versions(Some(&stored), &hashes("u"), &all, &west_again).unwrap();
+        assert_eq!(entries(&changed), ["west gen:2"]);
+        assert_eq!(Record::read(&stored, &hashes("u")), Record::empty());
+        let record = Record::read(&stored, &hashes("t"));
+        assert_eq!(record.version(&"east".into()).unwrap().to_string(), "gen:1");
+    }
+}
