@@ -1,6 +1,7 @@
 //! Federated type modelling: the kinds of KubeFed v0.10 and the federated objects they generate.
 
 mod core;
+mod defaulting;
 mod duration;
 mod error;
 mod federated;
@@ -8,6 +9,7 @@ mod name;
 mod observed;
 mod open_enum;
 mod scheduling;
+pub mod validation;
 pub mod well_known;
 mod wire;
 

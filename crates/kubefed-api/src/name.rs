@@ -144,7 +144,8 @@ pub fn is_dns1035_label(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_lowercase()) && is_dns1123_label(text)
 }
 
-fn is_alphanumeric_with_dashes(label: &str) -> bool {
+/// The form of a label, whatever its length.
+pub(crate) fn is_alphanumeric_with_dashes(label: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     label.bytes().all(inner)
         && !label.is_empty()

@@ -49,6 +49,9 @@ pub struct ReplicaSchedulingPreferenceSpec {
     pub clusters: BTreeMap<ClusterName, ClusterPreferences>,
 }
 
+/// The kinds of federated objects that take replicas, in the order in which errors list them.
+pub(crate) const TARGET_KINDS: &[&str] = &["FederatedDeployment", "FederatedReplicaSet"];
+
 /// Written by hand because the derived form would refuse an object without `spec`.
 impl<'de> Deserialize<'de> for ReplicaSchedulingPreferenceSpec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

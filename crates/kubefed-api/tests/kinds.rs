@@ -1,5 +1,12 @@
 //! The JSON of the kinds: which fields are written, which are left out, what is read.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail loudly, and literals read best by value"
+)]
+
 use kubefed_api::{
     ClusterPropagatedVersion, FederatedServiceStatus, FederatedTypeConfig, KubeFedCluster,
     KubeFedConfig, PropagatedVersion, ReplicaSchedulingPreference,
