@@ -1,6 +1,7 @@
 //! Federated type modelling: the kinds of KubeFed v0.10 and the federated objects they generate.
 
 mod core;
+mod crd;
 mod defaulting;
 mod duration;
 mod error;
@@ -23,6 +24,9 @@ pub use self::core::{
     LocalSecretReference, PropagatedVersion, PropagatedVersionSpec, PropagatedVersionStatus,
     ResourceLock, ResourceType, Scope, StatusControllerConfig, SyncControllerConfig, TlsValidation,
     Toggle, plural,
+};
+pub use crd::{
+    Target, TemplateSchema, crds, default_targets, federated_crd, federated_type_config,
 };
 pub use duration::{GoDuration, ParseDurationError};
 pub use error::Error;

@@ -143,10 +143,10 @@ pub struct ClusterCondition {
     /// Whether it holds. The cluster controller writes only `True` and `False`.
     pub status: ClusterConditionStatus,
     /// When the member was last probed. A missing time is written as `null`.
-    #[schemars(required, schema_with = "date_time")]
+    #[schemars(schema_with = "date_time")]
     pub last_probe_time: Option<Time>,
     /// When the status last changed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "date_time")]
     pub last_transition_time: Option<Time>,
     /// One word for the cause, such as `ClusterReady`.

@@ -1,5 +1,6 @@
 use kube::CustomResource;
 use kube::ResourceExt;
+use kube::core::discovery::Scope as DiscoveredScope;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -139,6 +140,39 @@ pub struct ResourceType {
 }
 
 impl ResourceType {
+    /// A type whose objects live in namespaces. The group is empty for the core group.
+    pub fn namespaced(group: &str, version: &str, kind: &str, plural_name: &str) -> Self {
+        Self {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            kind: kind.to_owned(),
+            plural_name: plural_name.to_owned(),
+            scope: Scope::Namespaced,
+        }
+    }
+
+    /// A type whose objects have no namespace. The group is empty for the core group.
+    pub fn cluster_scoped(group: &str, version: &str, kind: &str, plural_name: &str) -> Self {
+        let namespaced = Self::namespaced(group, version, kind, plural_name);
+        Self {
+            scope: Scope::Cluster,
+            ..namespaced
+        }
+    }
+
+    /// A type as discovery reports it.
+    pub fn discovered(resource: &kube::core::ApiResource, scope: &DiscoveredScope) -> Self {
+        let (group, version) = (&resource.group, &resource.version);
+        match scope {
+            DiscoveredScope::Cluster => {
+                Self::cluster_scoped(group, version, &resource.kind, &resource.plural)
+            }
+            DiscoveredScope::Namespaced => {
+                Self::namespaced(group, version, &resource.kind, &resource.plural)
+            }
+        }
+    }
+
     /// The `apiVersion` of the type's objects: `group/version`, or `version` for the core group.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() {
