@@ -6,6 +6,8 @@ mod defaulting;
 mod duration;
 mod error;
 mod federated;
+#[cfg(feature = "yaml")]
+pub mod manifest;
 mod name;
 mod observed;
 mod open_enum;
