@@ -5,6 +5,7 @@ mod crd;
 mod defaulting;
 mod duration;
 mod error;
+mod federate;
 mod federated;
 #[cfg(feature = "yaml")]
 pub mod manifest;
@@ -12,6 +13,8 @@ mod name;
 mod observed;
 mod open_enum;
 mod scheduling;
+#[cfg(any(test, feature = "proptest"))]
+pub mod strategy;
 pub mod validation;
 pub mod well_known;
 mod wire;
@@ -32,6 +35,7 @@ pub use crd::{
 };
 pub use duration::{GoDuration, ParseDurationError};
 pub use error::Error;
+pub use federate::{Dropped, Federated, federate, federate_as};
 pub use federated::{
     CLUSTER_OVERRIDES_MAX, ClusterSelection, ClusterStatus, FederatedObject, FederatedStatus,
     Override, OverrideOperation, Overrides, PropagationReason, PropagationStatus, StatusCondition,

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kubefed_api::{
@@ -523,4 +524,39 @@ fn the_ten_types_of_an_installation_are_the_originals() {
         assert!(config.spec.status_type.is_none() && config.spec.status_collection.is_none());
         assert_eq!(config.validate_create(), Ok(()));
     }
+}
+
+/// Compares the snapshots with the definitions; with `UPDATE_CRDS=1` in the environment it writes them
+/// instead.
+#[test]
+fn the_snapshots_are_the_definitions() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+    let update = std::env::var_os("UPDATE_CRDS").is_some();
+    let federated = default_targets();
+    let federated = federated
+        .iter()
+        .map(|(target, schema)| federated_crd(target, *schema));
+    let mut names = BTreeSet::new();
+    for crd in crds().into_iter().chain(federated) {
+        let name = format!("{}.yaml", crd.metadata.name.as_deref().unwrap());
+        let text = serde_saphyr::to_string(&crd).unwrap();
+        let read_back: CustomResourceDefinition = serde_saphyr::from_str(&text).unwrap();
+        assert_eq!(read_back, crd, "{name}");
+        let path = folder.join(&name);
+        if update {
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(&path, &text).unwrap();
+        }
+        let snapshot = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            snapshot == text,
+            "{name} is out of date; run the tests with UPDATE_CRDS=1"
+        );
+        names.insert(name);
+    }
+    let kept: BTreeSet<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(kept, names);
 }
