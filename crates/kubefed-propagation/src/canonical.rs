@@ -170,20 +170,39 @@ impl Writer {
     }
 
     fn double(&mut self, double: f64) {
-        let magnitude = double.abs();
-        if magnitude == 0.0 || (1e-6..1e21).contains(&magnitude) {
-            self.formatted(format_args!("{double}"));
-        } else if magnitude < 1.0 {
-            self.formatted(format_args!("{double:e}"));
-        } else {
-            let text = format!("{double:e}");
-            self.text.push_str(&text.replace('e', "e+"));
-        }
+        self.text.push_str(&text_of_double(double));
     }
 
     fn formatted(&mut self, arguments: std::fmt::Arguments<'_>) {
         // Writing to a string cannot fail.
         let _ = self.text.write_fmt(arguments);
+    }
+}
+
+/// The shortest decimal that reads back as the double, laid out as Go does. The digits are zmij's:
+/// of two shortest ones that are equally near it takes the even one, which `std` does not.
+fn text_of_double(double: f64) -> String {
+    let mut buffer = zmij::Buffer::new();
+    let text = buffer.format(double);
+    let (sign, text) = match text.strip_prefix('-') {
+        Some(text) => ("-", text),
+        None => ("", text),
+    };
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let fraction = fraction.trim_end_matches('0');
+    let point = if fraction.is_empty() { "" } else { "." };
+    let magnitude = double.abs();
+    if magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
+        return format!("{sign}{whole}{point}{fraction}e{exponent:+}");
+    }
+    let places = exponent.unsigned_abs() as usize;
+    match exponent {
+        0 => format!("{sign}{whole}{point}{fraction}"),
+        // Beyond 2^53 there is no fraction left once the point has moved.
+        1.. => format!("{sign}{whole}{fraction:0<places$}"),
+        _ => format!("{sign}0.{whole:0>places$}{fraction}"),
     }
 }
 
@@ -205,7 +224,7 @@ pub(crate) fn is_exact(integer: i64) -> bool {
 pub(crate) fn number_of_double(double: f64) -> Option<Number> {
     if double.fract() == 0.0 && double.abs() < 1e19 {
         // Negative zero reads as the integer 0.
-        if let Ok(integer) = format!("{double}").parse::<i64>() {
+        if let Ok(integer) = text_of_double(double).parse::<i64>() {
             return Some(integer.into());
         }
     }
@@ -214,9 +233,11 @@ pub(crate) fn number_of_double(double: f64) -> Option<Number> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+    use crate::strategies;
 
     #[test]
     fn doubles_are_written_as_go_does() {
@@ -231,11 +252,18 @@ mod tests {
             (1.5e300, "1.5e+300"),
             (1e-6, "0.000001"),
             (1e-7, "1e-7"),
+            (1.5e-6, "0.0000015"),
+            (9.999_999_999_999_997e-7, "9.999999999999997e-7"),
+            (0.000_012_34, "0.00001234"),
+            (1.234_567_890_123_456_7e20, "123456789012345670000"),
             (-1.25e-10, "-1.25e-10"),
             (5e-324, "5e-324"),
             (f64::MAX, "1.7976931348623157e+308"),
             (9_007_199_254_740_993.0, "9007199254740992"),
             (4_611_686_018_427_387_904.0, "4611686018427388000"),
+            // Halfway between two shortest texts: the even digit.
+            (978_883_685_969_702.25, "978883685969702.2"),
+            (259_511_832_700_274.625, "259511832700274.62"),
         ];
         for (double, text) in cases {
             assert_eq!(canonical_json(&json!(double)), text);
@@ -298,5 +326,69 @@ mod tests {
             assert_eq!(number_of_double(double).map(Value::Number), Some(expected));
         }
         assert_eq!(number_of_double(f64::NAN), None);
+    }
+
+    /// Every number as a double, so that values can be compared across notations.
+    fn as_doubles(value: &Value) -> Value {
+        match value {
+            Value::Number(number) => json!(number.as_f64().unwrap().to_bits()),
+            Value::Array(elements) => elements.iter().map(as_doubles).collect(),
+            Value::Object(members) => {
+                let member = |(name, value): (&String, _)| (name.clone(), as_doubles(value));
+                Value::Object(members.iter().map(member).collect())
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// The value of a decimal text by another way than the code: digits and a power of ten.
+    fn shortest_of_std(double: f64) -> (usize, f64) {
+        let text = format!("{double:e}");
+        let digits = text.split('e').next().unwrap_or_default();
+        (
+            digits.bytes().filter(u8::is_ascii_digit).count(),
+            text.parse().unwrap(),
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn the_text_parses_back_to_the_value(value in strategies::json()) {
+            let exact: Value = serde_json::from_str(&canonical_json(&value)).unwrap();
+            // `-0` is read as the integer 0 by Kubernetes and as a double by serde_json.
+            prop_assert_eq!(as_doubles(&exact), as_doubles(&value));
+            prop_assert_eq!(canonical_json(&exact), canonical_json(&value));
+            let doubles: Value = serde_json::from_str(&canonical_json_of_doubles(&value)).unwrap();
+            prop_assert_eq!(as_doubles(&doubles), as_doubles(&value));
+        }
+
+        #[test]
+        fn the_text_is_ordered_by_the_bytes_of_the_names(value in strategies::json()) {
+            if let Value::Object(members) = &value {
+                let mut names: Vec<&String> = members.keys().collect();
+                names.sort_by(|left, right| left.as_bytes().cmp(right.as_bytes()));
+                let parts: Vec<String> = names
+                    .into_iter()
+                    .map(|name| format!("{}:{}", canonical_json(&json!(name)), canonical_json(&members[name])))
+                    .collect();
+                prop_assert_eq!(canonical_json(&value), format!("{{{}}}", parts.join(",")));
+            }
+        }
+
+        #[test]
+        fn doubles_are_as_short_as_they_can_be(double in strategies::double()) {
+            let text = text_of_double(double);
+            prop_assert_eq!(text.parse::<f64>().unwrap().to_bits(), double.to_bits());
+            // As many digits as the independent writer of `std` needs, without zeros at the ends.
+            let mantissa = text.split('e').next().unwrap_or_default();
+            let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+            let digits = digits.trim_matches('0').len().max(1);
+            let (shortest, value) = shortest_of_std(double);
+            prop_assert_eq!(value, double);
+            prop_assert_eq!(digits, shortest);
+            let magnitude = double.abs();
+            let scientific = magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude);
+            prop_assert_eq!(text.contains('e'), scientific);
+        }
     }
 }

@@ -52,6 +52,8 @@ mod record;
 mod render;
 mod report;
 mod retention;
+#[cfg(test)]
+mod strategies;
 mod target;
 mod version;
 
