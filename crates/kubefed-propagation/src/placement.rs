@@ -256,3 +256,108 @@ impl fmt::Display for Undetermined {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn selection(placement: serde_json::Value) -> Result<ClusterSelection, FieldError> {
+        ClusterSelection::parse(&placement)
+    }
+
+    #[track_caller]
+    fn check(
+        own: &Result<ClusterSelection, FieldError>,
+        namespace: &NamespaceFederation,
+        scope: Scope,
+        expected: [&str; 2],
+    ) {
+        let placement = Placement::new(own.as_ref(), namespace, scope);
+        let labels = |region: &str| BTreeMap::from([("region".to_owned(), region.to_owned())]);
+        let east = placement.of(&"east".into(), &labels("eu"));
+        let west = placement.of(&"west".into(), &labels("us"));
+        assert_eq!([east.to_string(), west.to_string()], expected);
+        let undetermined = placement.undetermined().map(Selection::Undetermined);
+        assert_eq!(
+            undetermined.is_some(),
+            matches!(east, Selection::Undetermined(_))
+        );
+        assert_eq!(undetermined.unwrap_or(east.clone()), east);
+    }
+
+    #[test]
+    fn the_table_of_namespaces_and_scopes() {
+        let own = selection(json!({"clusters": [{"name": "east"}]}));
+        let yes_no = [
+            "selected: named in spec.placement.clusters",
+            "not selected: not named in spec.placement.clusters",
+        ];
+        let unfederated = ["not selected: the namespace has no FederatedNamespace"; 2];
+        let unknown =
+            ["undetermined: it is not known whether the namespace is federated: no sync"; 2];
+        let unreadable = ["undetermined: the placement of the federated namespace cannot be read: \
+             spec.placement: expected an object, found a number"; 2];
+        use NamespaceFederation::{Absent, NotNeeded, Present, Unknown};
+        for scope in [Scope::Cluster, Scope::Limited] {
+            check(&own, &NotNeeded, scope, yes_no);
+            check(&own, &Unknown("no sync".to_owned()), scope, unknown);
+            check(&own, &Present(selection(json!(5))), scope, unreadable);
+            let everywhere = json!({"clusterSelector": {}});
+            check(&own, &Present(selection(everywhere)), scope, yes_no);
+            let elsewhere = [
+                "not selected: the federated namespace does not select this cluster",
+                yes_no[1],
+            ];
+            check(&own, &Present(selection(json!({}))), scope, elsewhere);
+        }
+        check(&own, &Absent, Scope::Cluster, unfederated);
+        check(&own, &Absent, Scope::Limited, yes_no);
+    }
+
+    #[test]
+    fn reasons_say_which_rule_decided() {
+        let by_labels = selection(json!({"clusterSelector": {"matchLabels": {"region": "eu"}}}));
+        check(
+            &by_labels,
+            &NamespaceFederation::NotNeeded,
+            Scope::Cluster,
+            [
+                "selected: labels match spec.placement.clusterSelector",
+                "not selected: labels do not match spec.placement.clusterSelector",
+            ],
+        );
+        check(
+            &selection(json!({})),
+            &NamespaceFederation::NotNeeded,
+            Scope::Cluster,
+            ["not selected: spec.placement has neither clusters nor a clusterSelector"; 2],
+        );
+        // A bad placement is an error even where the namespace is not federated.
+        check(
+            &selection(json!({"clusters": "all"})),
+            &NamespaceFederation::Absent,
+            Scope::Cluster,
+            ["undetermined: the placement cannot be read: \
+                 spec.placement.clusters: expected a list, found a string"; 2],
+        );
+    }
+
+    #[test]
+    fn names_without_a_cluster_are_reported() {
+        let own = selection(
+            json!({"clusters": [{"name": "west"}, {"name": "nowhere"}, {"name": "abroad"}]}),
+        );
+        let placement = Placement::new(
+            own.as_ref(),
+            &NamespaceFederation::NotNeeded,
+            Scope::Cluster,
+        );
+        let names: Vec<_> = placement
+            .unregistered(|name| name.as_str() == "west")
+            .map(ClusterName::as_str)
+            .collect();
+        assert_eq!(names, ["abroad", "nowhere"]);
+    }
+}

@@ -256,3 +256,183 @@ fn member<'a>(object: &'a mut Map<String, Value>, name: &str) -> &'a mut Value {
     }
     value
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Hashes, apply_overrides, retain, strategies};
+
+    fn target() -> TargetType {
+        TargetType::new("apps", "v1", "Deployment", true)
+    }
+
+    #[track_caller]
+    fn check(target: &TargetType, template: Value, expected: Result<Value, &str>) {
+        let federated = FederatedObject::parse(json!({
+            "metadata": {"namespace": "shop", "name": "web", "labels": {"not": "copied"}},
+            "spec": {"template": template},
+        }));
+        let rendered = render(target, &federated.unwrap());
+        match (rendered, expected) {
+            (Ok(rendered), Ok(expected)) => assert_eq!(rendered.object, expected, "{template}"),
+            (Err(error), Err(message)) => {
+                assert!(error.is_render());
+                let text = error.to_string();
+                let found = text.strip_prefix("cannot render the template: ").unwrap();
+                assert_eq!(found, message, "{template}");
+            }
+            (rendered, _) => panic!("{template}: {rendered:?}"),
+        }
+    }
+
+    // Sharp edge S32 of propagation.
+    #[test]
+    fn what_a_template_has_no_say_in_is_dropped() {
+        let metadata = json!({
+            "name": "other", "namespace": "other", "labels": {}, "generateName": "x-", "uid": "u",
+            "resourceVersion": "7", "ownerReferences": [{}], "creationTimestamp": null, "odd": 1,
+        });
+        check(
+            &target(),
+            json!({"kind": "Other", "metadata": metadata, "spec": {}, "status": {"x": 1}}),
+            Ok(json!({
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "metadata": {"namespace": "shop", "name": "web", "odd": 1},
+                "spec": {},
+            })),
+        );
+    }
+
+    // Sharp edge S33 of propagation.
+    #[test]
+    fn malformed_metadata_is_an_error_that_names_the_field() {
+        let cases = [
+            (
+                json!(5),
+                "spec.template.metadata: expected an object, found a number",
+            ),
+            (
+                json!({"labels": {"a": 5}}),
+                "spec.template.metadata.labels[a]: expected a string, found a number",
+            ),
+            (
+                json!({"annotations": []}),
+                "spec.template.metadata.annotations: expected a map of strings, found a list",
+            ),
+            (
+                json!({"finalizers": [5]}),
+                "spec.template.metadata.finalizers: expected a list of strings, found a list",
+            ),
+        ];
+        for (metadata, message) in cases {
+            check(&target(), json!({"metadata": metadata}), Err(message));
+        }
+    }
+
+    #[test]
+    fn the_template_may_choose_a_version_of_the_group() {
+        let rendered = |api_version: &str| {
+            json!({
+                "apiVersion": api_version,
+                "kind": "Deployment",
+                "metadata": {"namespace": "shop", "name": "web"},
+            })
+        };
+        check(
+            &target(),
+            json!({"apiVersion": "apps/v9"}),
+            Ok(rendered("apps/v9")),
+        );
+        for missing in [
+            json!({}),
+            json!({"apiVersion": ""}),
+            json!({"apiVersion": null}),
+        ] {
+            check(&target(), missing, Ok(rendered("apps/v1")));
+        }
+        check(
+            &target(),
+            json!({"apiVersion": "extensions/v1beta1"}),
+            Err(
+                "spec.template.apiVersion: \"extensions/v1beta1\" is not of the group of \
+                 apps/v1 Deployment",
+            ),
+        );
+    }
+
+    #[test]
+    fn only_the_core_groups_namespace_has_no_namespace() {
+        let rendered = |group: &str| {
+            let target = TargetType::new(group, "v1", "Namespace", false);
+            let federated = json!({"metadata": {"namespace": "shop", "name": "shop"}});
+            let federated = FederatedObject::parse(federated).unwrap();
+            render(&target, &federated).unwrap().object["metadata"].clone()
+        };
+        assert_eq!(rendered(""), json!({"name": "shop"}));
+        assert_eq!(
+            rendered("example.com"),
+            json!({"name": "shop", "namespace": "shop"})
+        );
+    }
+
+    #[test]
+    fn dropped_annotations_and_finalizers_are_warned_of_if_there_are_any() {
+        let warnings = |metadata: Value| {
+            let federated =
+                json!({"metadata": {"name": "web"}, "spec": {"template": {"metadata": metadata}}});
+            let rendered = render(&target(), &FederatedObject::parse(federated).unwrap());
+            rendered.unwrap().warnings
+        };
+        assert_eq!(warnings(json!({"annotations": {}, "finalizers": []})), []);
+        assert_eq!(
+            warnings(json!({"annotations": {"a": "b"}, "finalizers": ["x"]})),
+            [
+                Warning::AnnotationsNotSupported,
+                Warning::FinalizersNotSupported
+            ]
+        );
+        assert_eq!(
+            Warning::FinalizersNotSupported.to_string(),
+            "metadata.finalizers of the template is not propagated, use an override to set it"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_federated_object_breaks_any_step(
+            federated in strategies::json(),
+            spec in strategies::json(),
+            template in strategies::json(),
+            placement in strategies::json(),
+            overrides in strategies::json(),
+            member in strategies::json(),
+        ) {
+            let name = json!({"name": "web"});
+            let parts = json!({"template": template, "placement": placement, "overrides": overrides});
+            for federated in [
+                federated,
+                json!({"metadata": name, "spec": spec}),
+                json!({"metadata": name, "spec": parts}),
+            ] {
+                let _ = Hashes::of(&federated);
+                let Ok(federated) = FederatedObject::parse(federated) else { continue };
+                for kind in ["Service", "ServiceAccount", "ConfigMap"] {
+                    let target = TargetType::new("", "v1", kind, true);
+                    let Ok(rendered) = render(&target, &federated) else { continue };
+                    let mut object = rendered.object;
+                    let _ = retain(&target, &mut object, &member, &federated);
+                    let _ = set_managed_label(&mut object);
+                    for cluster in federated.overrides().clusters() {
+                        if let Ok(Some(list)) = federated.overrides().of(cluster) {
+                            let _ = apply_overrides(object.clone(), list);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
