@@ -73,10 +73,10 @@ fn reread(value: &mut Value, levels: usize) -> bool {
     match value {
         Value::Null | Value::Bool(_) | Value::String(_) => true,
         Value::Number(number) => {
-            if number.as_i64().is_none() {
-                if let Some(reread) = number.as_f64().and_then(number_of_double) {
-                    *number = reread;
-                }
+            if number.as_i64().is_none()
+                && let Some(reread) = number.as_f64().and_then(number_of_double)
+            {
+                *number = reread;
             }
             true
         }

@@ -17,7 +17,10 @@ pub(super) fn retain(desired: &mut Value, observed: &Observed<'_>) -> Result<(),
     Ok(())
 }
 
-const FIELDS: [(&str, fn(&Value) -> bool); 3] = [
+/// Whether a value of the member's metadata is kept.
+type IsKept = fn(&Value) -> bool;
+
+const FIELDS: [(&str, IsKept); 3] = [
     ("resourceVersion", |value| {
         value.as_str().is_some_and(|version| !version.is_empty())
     }),

@@ -60,8 +60,11 @@ fn node_ports(desired: &mut Value, member: &Value) -> Result<(), FieldError> {
         .filter_map(Value::as_object_mut)
     {
         // Where several ports of the member are equal, the last one decides.
-        let same = of_member.iter().filter(|other| is_same_port(port, other));
-        if let Some(node_port) = same.filter_map(|other| other.get("nodePort")).last() {
+        let mut same = of_member
+            .iter()
+            .rev()
+            .filter(|other| is_same_port(port, other));
+        if let Some(node_port) = same.find_map(|other| other.get("nodePort")) {
             let node_port = node_port.clone();
             port.insert("nodePort".to_owned(), node_port);
         }
