@@ -171,7 +171,9 @@ pub fn decide(
         // Ignorance is never a cause to act.
         (Some(_), Observation::Unknown(why)) => Action::Wait(Waiting::Unknown(why.clone())),
         (Some(false), Observation::Managed(copy)) => remove(federation, copy),
-        (Some(false), Observation::NotManaged) if member.in_inventory => Action::ProveAbsence,
+        (Some(false), Observation::NotManaged) if may_hold_a_copy(federation, member) => {
+            Action::ProveAbsence
+        }
         (Some(false), _) => Action::Nothing,
         (Some(true), Observation::NotManaged | Observation::ProvenAbsent) => {
             create(federation, member)
@@ -210,8 +212,9 @@ fn wants(federation: &Federation, member: &Member) -> (Option<bool>, Reason) {
     }
 }
 
-/// Whether a cluster of which nothing is known may hold a copy by any record. The placement of an
-/// object that is being deleted counts, since an object taken over from KubeFed has no other one.
+/// Whether a cluster may hold a copy by any record, although none was observed. The placement of an
+/// object that is being deleted counts, since one that was taken over from KubeFed, or lost its
+/// annotation, may have no other record.
 fn may_hold_a_copy(federation: &Federation, member: &Member) -> bool {
     let placed = || !matches!(federation.selects(member), Selection::No(_));
     member.in_inventory || (*federation.lifecycle() != Lifecycle::Active && placed())
