@@ -129,6 +129,8 @@ pub enum Reason {
     Deletion,
     /// The federated object is being deleted and sets its copies free.
     Orphaning,
+    /// The federated object is being deleted and does not carry our finalizer.
+    Released,
     /// The KubeFedCluster is gone; what the cluster holds stays there.
     ClusterRemoved,
     /// There is no federated object of this name.
@@ -146,17 +148,14 @@ pub enum Reason {
 /// | selected | wait | create | update, unless up to date | adopt or refuse | create |
 ///
 /// Deletion of the federated object counts as not selected. The host's own Namespace, and every copy
-/// of an object that orphans its copies, is unlabelled where others are deleted. A removed cluster
-/// gets nothing.
+/// of an object that orphans its copies, is unlabelled where others are deleted. Nothing is done in a
+/// removed cluster, nor for an object that is being deleted without our finalizer.
 pub fn decide(
     federation: &Federation,
     member: &Member,
     observation: &Observation,
     record: &Record,
 ) -> Decision {
-    if !member.joined {
-        return Action::Nothing.because(Reason::ClusterRemoved);
-    }
     let (wanted, reason) = wants(federation, member);
     let observed = if member.ready {
         observation
@@ -164,22 +163,23 @@ pub fn decide(
         &Observation::Unknown(Ignorance::NotReady)
     };
     let action = match (wanted, observed) {
-        (None, _) => Action::Wait(Waiting::Undetermined),
-        (Some(false), Observation::Unknown(_)) if !may_hold_a_copy(federation, member) => {
+        (Wanted::NobodysBusiness, _) => Action::Nothing,
+        (Wanted::Undetermined, _) => Action::Wait(Waiting::Undetermined),
+        (Wanted::No, Observation::Unknown(_)) if !may_hold_a_copy(federation, member) => {
             Action::Nothing
         }
         // Ignorance is never a cause to act.
-        (Some(_), Observation::Unknown(why)) => Action::Wait(Waiting::Unknown(why.clone())),
-        (Some(false), Observation::Managed(copy)) => remove(federation, copy),
-        (Some(false), Observation::NotManaged) if may_hold_a_copy(federation, member) => {
+        (_, Observation::Unknown(why)) => Action::Wait(Waiting::Unknown(why.clone())),
+        (Wanted::No, Observation::Managed(copy)) => remove(federation, copy),
+        (Wanted::No, Observation::NotManaged) if may_hold_a_copy(federation, member) => {
             Action::ProveAbsence
         }
-        (Some(false), _) => Action::Nothing,
-        (Some(true), Observation::NotManaged | Observation::ProvenAbsent) => {
+        (Wanted::No, _) => Action::Nothing,
+        (Wanted::Yes, Observation::NotManaged | Observation::ProvenAbsent) => {
             create(federation, member)
         }
-        (Some(true), Observation::Foreign(copy)) => adopt(federation, member, copy),
-        (Some(true), Observation::Managed(copy)) => keep(federation, member, copy, record),
+        (Wanted::Yes, Observation::Foreign(copy)) => adopt(federation, member, copy),
+        (Wanted::Yes, Observation::Managed(copy)) => keep(federation, member, copy, record),
     };
     action.because(reason)
 }
@@ -199,15 +199,26 @@ pub fn decide_orphan(member: &Member, observation: &Observation) -> Decision {
     action.because(Reason::NoFederatedObject)
 }
 
-/// Whether the cluster should hold a copy; `None` where nobody can say.
-fn wants(federation: &Federation, member: &Member) -> (Option<bool>, Reason) {
+/// Whether a cluster should hold a copy.
+enum Wanted {
+    Yes,
+    No,
+    Undetermined,
+    NobodysBusiness,
+}
+
+fn wants(federation: &Federation, member: &Member) -> (Wanted, Reason) {
+    if !member.joined {
+        return (Wanted::NobodysBusiness, Reason::ClusterRemoved);
+    }
     match federation.lifecycle() {
-        Lifecycle::Cascade(_) => (Some(false), Reason::Deletion),
-        Lifecycle::Orphan => (Some(false), Reason::Orphaning),
+        Lifecycle::Released => (Wanted::NobodysBusiness, Reason::Released),
+        Lifecycle::Cascade(_) => (Wanted::No, Reason::Deletion),
+        Lifecycle::Orphan => (Wanted::No, Reason::Orphaning),
         Lifecycle::Active => match federation.selects(member) {
-            Selection::Yes(by) => (Some(true), Reason::Selected(by)),
-            Selection::No(why) => (Some(false), Reason::NotSelected(why)),
-            Selection::Undetermined(why) => (None, Reason::Undetermined(why)),
+            Selection::Yes(by) => (Wanted::Yes, Reason::Selected(by)),
+            Selection::No(why) => (Wanted::No, Reason::NotSelected(why)),
+            Selection::Undetermined(why) => (Wanted::Undetermined, Reason::Undetermined(why)),
         },
     }
 }
@@ -286,6 +297,7 @@ fn remove(federation: &Federation, copy: &ObservedCopy) -> Action {
     match federation.lifecycle() {
         // Even a copy that is being deleted is set free, so that nobody has to wait for it.
         Lifecycle::Orphan => Action::remove_label(copy),
+        Lifecycle::Released => Action::Nothing,
         _ if host_namespace && copy.is_deleting() => Action::Nothing,
         _ if host_namespace => Action::remove_label(copy),
         _ if copy.is_deleting() => Action::Wait(Waiting::Removal),
@@ -600,6 +612,7 @@ impl fmt::Display for Reason {
             Self::Orphaning => {
                 f.write_str("the federated object is being deleted and leaves its copies in place")
             }
+            Self::Released => f.write_str("the federated object was released before"),
             Self::ClusterRemoved => f.write_str("the cluster is no longer joined"),
             Self::NoFederatedObject => f.write_str("there is no federated object of this name"),
         }

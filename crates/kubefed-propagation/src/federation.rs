@@ -41,6 +41,9 @@ pub enum Lifecycle {
     Cascade(Result<DeleteOptions, kubefed_api::Error>),
     /// The federated object is being deleted, and its copies are set free.
     Orphan,
+    /// The federated object is being deleted and does not carry our finalizer: we are done with it, or
+    /// somebody took the finalizer off to keep the copies. Nothing more is done.
+    Released,
 }
 
 impl Federation {
@@ -51,10 +54,14 @@ impl Federation {
     /// adoption is enabled.
     pub fn new(target: TargetType, object: impl Into<Arc<FederatedObject>>) -> Self {
         let object = object.into();
-        let lifecycle = match (object.is_deleting(), object.orphans_copies()) {
-            (false, _) => Lifecycle::Active,
-            (true, true) => Lifecycle::Orphan,
-            (true, false) => Lifecycle::Cascade(object.delete_options()),
+        let lifecycle = if !object.is_deleting() {
+            Lifecycle::Active
+        } else if !object.has_sync_finalizer() {
+            Lifecycle::Released
+        } else if object.orphans_copies() {
+            Lifecycle::Orphan
+        } else {
+            Lifecycle::Cascade(object.delete_options())
         };
         Self {
             rendered: render(&target, &object),

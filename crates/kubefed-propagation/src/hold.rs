@@ -68,6 +68,9 @@ pub fn hold_after<'a>(
     object: &FederatedObject,
     settled: impl IntoIterator<Item = (&'a ClusterName, bool)>,
 ) -> Option<Value> {
+    if object.is_deleting() && !object.has_sync_finalizer() {
+        return None;
+    }
     let mut next = object.inventory();
     let mut all_released = true;
     for (cluster, released) in settled {
