@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use kubefed_api::{ClusterName, FederatedObject, PropagatedVersionStatus, well_known};
 use serde_json::{Map, Value, json};
 
-use crate::Decision;
+use crate::{Action, Decision};
 
 /// The clusters that may hold a copy of one federated object: those of its inventory annotation,
 /// those of its version object and those in which a managed copy was observed.
@@ -52,8 +52,10 @@ pub fn hold_before<'a>(
         if writes || may_hold {
             next.insert(cluster.clone());
         }
-        // The version object names selected clusters only, so it remembers all others no longer.
-        forgotten |= !held.contains(cluster) && (writes || may_hold && !decision.is_selected());
+        // The version object forgets clusters that are not selected and, once the template has
+        // changed, those that did not get the change. Only what is current has its entry for certain.
+        let recorded = matches!(decision.action, Action::UpToDate { .. });
+        forgotten |= !held.contains(cluster) && (writes || may_hold && !recorded);
     }
     patch(object, if forgotten { &next } else { &held }, true)
 }
@@ -118,7 +120,7 @@ mod tests {
     use kubefed_api::ClusterObjectVersion;
 
     use super::*;
-    use crate::{Action, NotSelected, Reason, Selected};
+    use crate::{Ignorance, NotSelected, Reason, Selected, Waiting};
 
     fn object(metadata: &Value) -> FederatedObject {
         let mut value = json!({"metadata": {"name": "web", "resourceVersion": "7"}});
@@ -205,11 +207,21 @@ mod tests {
             patch["metadata"]["annotations"]["kubefed.io/inventory"],
             "west"
         );
-        let current = decided("west", Action::FetchBody, Reason::Selected(Selected::Named));
+    }
+
+    #[test]
+    fn a_cluster_that_only_the_version_object_names_is_kept_unless_its_entry_stays_there() {
+        let held = json!({"finalizers": [OURS]});
+        let selected = Reason::Selected(Selected::Named);
+        let version = "gen:1".parse().unwrap();
+        let current = decided("west", Action::UpToDate { version }, selected.clone());
+        assert_eq!(before(&held, &["west"], &[current]), Value::Null);
+        // A changed template would drop the entry of a cluster that does not answer.
+        let action = Action::Wait(Waiting::Unknown(Ignorance::NotReady));
+        let patch = before(&held, &["west"], &[decided("west", action, selected)]);
         assert_eq!(
-            before(&held, &["west"], &[current]),
-            Value::Null,
-            "its entry stays there"
+            patch["metadata"]["annotations"]["kubefed.io/inventory"],
+            "west"
         );
     }
 
