@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kubefed_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::DeleteOptions;
-use kubefed_api::{ClusterName, FederatedObject, QualifiedName};
+use kubefed_api::{ClusterName, FederatedObject, PropagationReason, QualifiedName};
 
 use crate::render::{Rendered, render};
 use crate::{Error, NamespaceFederation, Placement, Scope, Selection, TargetType};
@@ -145,6 +145,21 @@ impl Federation {
     /// Whether the placement selects a registered cluster. The object's deletion is not looked at.
     pub fn selects(&self, member: &Member) -> Selection {
         self.placement().of(&member.name, &member.labels)
+    }
+
+    /// The reason that holds for the object as a whole, whatever the clusters say; `Success` if there
+    /// is none. An object that is being deleted has none.
+    pub fn reason(&self) -> PropagationReason {
+        let placement = self.placement();
+        if self.lifecycle != Lifecycle::Active {
+            PropagationReason::Success
+        } else if placement.undetermined().is_some() {
+            PropagationReason::ComputePlacementFailed
+        } else if placement.is_namespace_unfederated() {
+            PropagationReason::NamespaceNotFederated
+        } else {
+            PropagationReason::Success
+        }
     }
 
     pub(crate) fn adopts(&self) -> bool {

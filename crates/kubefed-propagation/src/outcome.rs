@@ -42,7 +42,9 @@ pub enum Failure {
 
 impl Decision {
     /// The status that the federated object reports for the cluster; `None` where the cluster is not
-    /// listed. `outcome` is that of a carried-out write, and `None` for all other actions.
+    /// listed. `outcome` is that of a carried-out write, and `None` for all other actions. Where the
+    /// selection is undetermined, [`Federation::reason`](crate::Federation::reason) says so for the
+    /// object as a whole.
     pub fn status(&self, outcome: Option<&Outcome>) -> Option<PropagationStatus> {
         match (outcome, &self.action) {
             (Some(Outcome::Applied { .. }), _) | (None, Action::UpToDate { .. }) => {
@@ -52,7 +54,7 @@ impl Decision {
             (Some(Outcome::Deleting), _) => Some(PropagationStatus::WaitingForRemoval),
             (Some(Outcome::Failed { failure, .. }), action) => Some(failed(action, *failure)),
             (None, Action::Refuse(refusal)) => Some(refusal.status.clone()),
-            (None, Action::Wait(waiting)) => Some(self.waiting(waiting)),
+            (None, Action::Wait(waiting)) => self.waiting(waiting),
             // Left undone, for example because leadership was lost on the way.
             (None, Action::ProveAbsence | Action::Delete { .. } | Action::RemoveLabel { .. }) => {
                 Some(PropagationStatus::WaitingForRemoval)
@@ -80,18 +82,23 @@ impl Decision {
         matches!(self.reason, Reason::Selected(_))
     }
 
-    fn waiting(&self, waiting: &Waiting) -> PropagationStatus {
-        match waiting {
-            _ if !self.is_selected() => PropagationStatus::WaitingForRemoval,
-            Waiting::Unknown(Ignorance::NotReady) => PropagationStatus::ClusterNotReady,
-            Waiting::Unknown(Ignorance::NotSynced(_)) => PropagationStatus::CachedRetrievalFailed,
-            Waiting::Unknown(Ignorance::ReadFailed(_)) => PropagationStatus::RetrievalFailed,
-            Waiting::Unknown(Ignorance::NoClient(_)) => PropagationStatus::ClientRetrievalFailed,
-            Waiting::ForeignRemoval => PropagationStatus::CreationFailed,
-            Waiting::Removal | Waiting::Undetermined | Waiting::DeleteOptions(_) => {
-                PropagationStatus::WaitingForRemoval
+    /// A failed read is told apart from other reasons to wait because it has to be tried again:
+    /// nothing else will bring the object back to the queue.
+    fn waiting(&self, waiting: &Waiting) -> Option<PropagationStatus> {
+        use PropagationStatus as Status;
+        Some(match waiting {
+            // The reason of the object as a whole says so; nothing is known of the clusters.
+            Waiting::Undetermined => return None,
+            Waiting::Unknown(Ignorance::NotReady) if !self.is_selected() => {
+                Status::WaitingForRemoval
             }
-        }
+            Waiting::Unknown(Ignorance::NotReady) => Status::ClusterNotReady,
+            Waiting::Unknown(Ignorance::NotSynced(_)) => Status::CachedRetrievalFailed,
+            Waiting::Unknown(Ignorance::ReadFailed(_)) => Status::RetrievalFailed,
+            Waiting::Unknown(Ignorance::NoClient(_)) => Status::ClientRetrievalFailed,
+            Waiting::ForeignRemoval => Status::CreationFailed,
+            Waiting::Removal | Waiting::DeleteOptions(_) => Status::WaitingForRemoval,
+        })
     }
 }
 
