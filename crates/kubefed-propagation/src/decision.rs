@@ -186,15 +186,21 @@ pub fn decide(
 
 /// What to do with a managed copy whose federated object does not exist: it is set free, never
 /// deleted.
+///
+/// A cluster of which nothing is known is left alone: its copies are seen when it returns, and every
+/// deleted object would otherwise wait for every cluster that is down.
 pub fn decide_orphan(member: &Member, observation: &Observation) -> Decision {
     let action = match observation {
         _ if !member.joined => Action::Nothing,
+        Observation::Managed(_) if !member.ready => {
+            Action::Wait(Waiting::Unknown(Ignorance::NotReady))
+        }
         Observation::Managed(copy) if copy.is_deleting() => Action::Wait(Waiting::Removal),
         Observation::Managed(copy) => Action::remove_label(copy),
-        Observation::Unknown(why) => Action::Wait(Waiting::Unknown(why.clone())),
-        Observation::NotManaged | Observation::Foreign(_) | Observation::ProvenAbsent => {
-            Action::Nothing
-        }
+        Observation::Unknown(_)
+        | Observation::NotManaged
+        | Observation::Foreign(_)
+        | Observation::ProvenAbsent => Action::Nothing,
     };
     action.because(Reason::NoFederatedObject)
 }
