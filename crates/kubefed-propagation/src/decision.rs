@@ -1,7 +1,9 @@
 use std::fmt;
 
 use kubefed_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::DeleteOptions;
-use kubefed_api::{MetadataDigest, ObjectVersion, ObservedCopy, PropagationStatus, well_known};
+use kubefed_api::{
+    MetadataDigest, ObjectVersion, ObservedCopy, Override, PropagationStatus, well_known,
+};
 use serde_json::{Map, Value, json};
 
 use crate::observation::{Ignorance, Observation};
@@ -259,6 +261,9 @@ fn adopt(federation: &Federation, member: &Member, object: &ObservedCopy) -> Act
     if object.is_deleting() && !host_namespace {
         return Action::Wait(Waiting::ForeignRemoval);
     }
+    if let Err(refusal) = can_be_desired(federation, member) {
+        return Action::Refuse(refusal);
+    }
     let Some(body) = object.body() else {
         return Action::FetchBody;
     };
@@ -269,6 +274,9 @@ fn adopt(federation: &Federation, member: &Member, object: &ObservedCopy) -> Act
 }
 
 fn keep(federation: &Federation, member: &Member, copy: &ObservedCopy, record: &Record) -> Action {
+    if let Err(refusal) = can_be_desired(federation, member) {
+        return Action::Refuse(refusal);
+    }
     let version = copy.version().clone();
     let Some(body) = copy.body() else {
         return if is_current_without_body(federation, member, copy, record) {
@@ -314,6 +322,26 @@ fn remove(federation: &Federation, copy: &ObservedCopy) -> Action {
     }
 }
 
+/// What forbids to replace a copy whatever it looks like, so that none is read for nothing. Without
+/// hashes no version can be recorded, and the copy would be replaced again and again.
+fn can_be_desired(federation: &Federation, member: &Member) -> Result<(), Refusal> {
+    federation.rendered().map_err(Refusal::from)?;
+    overrides(federation, member)?;
+    federation.hashes().map_err(Refusal::from)?;
+    Ok(())
+}
+
+fn overrides<'a>(
+    federation: &'a Federation,
+    member: &Member,
+) -> Result<Option<&'a [Override]>, Refusal> {
+    let overrides = federation.object().overrides().of(&member.name);
+    overrides.map_err(|error| Refusal {
+        status: PropagationStatus::ApplyOverridesFailed,
+        message: format!("Error reading cluster overrides: {}", error.message()),
+    })
+}
+
 /// The object as it should be in one cluster, made from the template, from what the member owns and
 /// from the cluster's overrides, in this order.
 fn desired(
@@ -329,12 +357,7 @@ fn desired(
             keep_labels(&mut object, body);
         }
     }
-    let overrides = federation.object().overrides().of(&member.name);
-    let overrides = overrides.map_err(|error| Refusal {
-        status: PropagationStatus::ApplyOverridesFailed,
-        message: format!("Error reading cluster overrides: {}", error.message()),
-    })?;
-    if let Some(overrides) = overrides {
+    if let Some(overrides) = overrides(federation, member)? {
         object = apply_overrides(object, overrides)?;
     }
     set_managed_label(&mut object)?;
@@ -370,7 +393,7 @@ fn is_current_without_body(
     if !matches!(copy.version(), ObjectVersion::Generation(_)) {
         return true;
     }
-    let Ok(overrides) = federation.object().overrides().of(&member.name) else {
+    let Ok(overrides) = overrides(federation, member) else {
         return false;
     };
     let overrides = overrides.unwrap_or_default();
@@ -542,6 +565,8 @@ impl From<&Error> for Refusal {
             PropagationStatus::ApplyOverridesFailed
         } else if error.is_retention() {
             PropagationStatus::FieldRetentionFailed
+        } else if error.is_hash() {
+            PropagationStatus::VersionRetrievalFailed
         } else {
             PropagationStatus::ComputeResourceFailed
         };

@@ -5,7 +5,7 @@ use kubefed_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::DeleteOptions;
 use kubefed_api::{ClusterName, FederatedObject, PropagationReason, QualifiedName};
 
 use crate::render::{Rendered, render};
-use crate::{Error, NamespaceFederation, Placement, Scope, Selection, TargetType};
+use crate::{Error, Hashes, NamespaceFederation, Placement, Scope, Selection, TargetType};
 
 /// Everything about one federated object that does not depend on a cluster, computed once per
 /// reconcile.
@@ -19,6 +19,7 @@ pub struct Federation {
     lifecycle: Lifecycle,
     host_namespace_uid: Option<String>,
     rendered: Result<Rendered, Error>,
+    hashes: Result<Hashes, Error>,
 }
 
 /// Whether objects that were there before may be taken over: `adoptResources` of KubeFedConfig.
@@ -65,6 +66,7 @@ impl Federation {
         };
         Self {
             rendered: render(&target, &object),
+            hashes: Hashes::of(object.as_value()),
             target,
             object,
             namespace: NamespaceFederation::NotNeeded,
@@ -135,6 +137,16 @@ impl Federation {
     /// The template is no object, or its metadata is malformed.
     pub fn rendered(&self) -> Result<&Rendered, &Error> {
         self.rendered.as_ref()
+    }
+
+    /// The hashes by which recorded versions are judged.
+    ///
+    /// # Errors
+    ///
+    /// Template or overrides are malformed. No version can be recorded then, so copies that exist are
+    /// left as they are.
+    pub fn hashes(&self) -> Result<&Hashes, &Error> {
+        self.hashes.as_ref()
     }
 
     /// The clusters asked for, bounded by the namespace and the scope.
