@@ -353,6 +353,7 @@ fn desired(
     let mut object = rendered.object.clone();
     if let Some(body) = body {
         retain(federation.target(), &mut object, body, federation.object())?;
+        keep_owners(&mut object, body);
         if federation.is_host_namespace(body["metadata"]["uid"].as_str().unwrap_or_default()) {
             keep_labels(&mut object, body);
         }
@@ -362,6 +363,15 @@ fn desired(
     }
     set_managed_label(&mut object)?;
     Ok(object)
+}
+
+/// Templates and overrides have no say in owner references, so those that are there belong to the
+/// member, and dropping them would change what its garbage collector does.
+fn keep_owners(object: &mut Value, body: &Value) {
+    let owners = &body["metadata"]["ownerReferences"];
+    if let (Some(metadata), true) = (object["metadata"].as_object_mut(), owners.is_array()) {
+        metadata.insert("ownerReferences".to_owned(), owners.clone());
+    }
 }
 
 /// The host's own Namespace carries labels of the host's users; the template only adds to them.
