@@ -546,20 +546,14 @@ impl Action {
             _ => None,
         }
     }
-}
 
-impl Decision {
-    /// The same decision about another object, for example one without its secrets.
-    pub(crate) fn map_object(mut self, map: impl FnOnce(&Value) -> Value) -> Self {
-        match &mut self.action {
-            Action::Create { object }
-            | Action::Update { object, .. }
-            | Action::Adopt { object } => {
-                *object = map(object);
+    pub(crate) fn object_mut(&mut self) -> Option<&mut Value> {
+        match self {
+            Self::Create { object } | Self::Update { object, .. } | Self::Adopt { object } => {
+                Some(object)
             }
-            _ => {}
+            _ => None,
         }
-        self
     }
 }
 

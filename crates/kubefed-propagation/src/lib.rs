@@ -72,7 +72,7 @@ pub use overrides::{OBJECT_BYTES_MAX, OBJECT_DEPTH_MAX, apply_overrides};
 pub use placement::{
     NamespaceFederation, NotSelected, Placement, Scope, Selected, Selection, Undetermined,
 };
-pub use plan::{ClusterPlan, FieldChange, Plan, PlanLimits, plan};
+pub use plan::{ClusterPlan, FieldChange, Plan, PlanLimits, plan, plan_with_secrets};
 pub use record::{Record, next_versions};
 pub use render::{Rendered, Warning, render, set_managed_label};
 pub use report::{RemoteStatus, Report};

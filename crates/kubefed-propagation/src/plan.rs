@@ -77,16 +77,37 @@ pub fn plan<'a>(
     clusters: impl IntoIterator<Item = (&'a Member, &'a Observation)>,
     record: &Record,
 ) -> Plan {
-    let redacted = |value: &Value| redact(federation.target(), value);
+    plan_with(federation, clusters, record, is_secret(federation.target()))
+}
+
+/// [`plan`] with the values of Secrets, for whoever asks for them.
+pub fn plan_with_secrets<'a>(
+    federation: &Federation,
+    clusters: impl IntoIterator<Item = (&'a Member, &'a Observation)>,
+    record: &Record,
+) -> Plan {
+    plan_with(federation, clusters, record, false)
+}
+
+fn plan_with<'a>(
+    federation: &Federation,
+    clusters: impl IntoIterator<Item = (&'a Member, &'a Observation)>,
+    record: &Record,
+    redacts: bool,
+) -> Plan {
     let cluster_plan = |(member, observation): (&Member, &Observation)| {
-        let decision = decide(federation, member, observation, record);
-        let changes = match (decision.action.object(), body(observation)) {
-            (Some(object), Some(body)) => changes(federation.target(), object, body),
+        let mut decision = decide(federation, member, observation, record);
+        let mut changes = match (decision.action.object(), body(observation)) {
+            (Some(object), Some(body)) => changes(object, body),
             _ => Vec::new(),
         };
+        if redacts {
+            decision.action.object_mut().into_iter().for_each(redact);
+            changes.iter_mut().for_each(FieldChange::redact);
+        }
         ClusterPlan {
             cluster: member.name().clone(),
-            decision: decision.map_object(redacted),
+            decision,
             changes,
         }
     };
@@ -257,7 +278,7 @@ const SERVER_METADATA: [&str; 8] = [
     "uid",
 ];
 
-fn changes(target: &TargetType, object: &Value, body: &Value) -> Vec<FieldChange> {
+fn changes(object: &Value, body: &Value) -> Vec<FieldChange> {
     let mut before = body.clone();
     let mut after = object.clone();
     for value in [&mut before, &mut after] {
@@ -278,12 +299,6 @@ fn changes(target: &TargetType, object: &Value, body: &Value) -> Vec<FieldChange
         &mut changes,
     );
     changes.sort_by(|a, b| a.path.cmp(&b.path));
-    if is_secret(target) {
-        for change in changes.iter_mut().filter(|change| hides(&change.path)) {
-            change.before = change.before.take().map(|_| REDACTED.into());
-            change.after = change.after.take().map(|_| REDACTED.into());
-        }
-    }
     changes
 }
 
@@ -322,39 +337,58 @@ fn compare(
 
 const REDACTED: &str = "<redacted>";
 
-/// The annotation in which kubectl keeps the whole object, for Secrets their values too.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// The members of a Secret that hold no secret. Everything else is hidden, whether it is part of the
+/// type or not.
+const OPEN: [&str; 5] = ["apiVersion", "immutable", "kind", "metadata", "type"];
+
+/// The same for its metadata. Annotations are missing: kubectl and its like keep whole objects there.
+const OPEN_METADATA: [&str; 7] = [
+    "finalizers",
+    "labels",
+    "name",
+    "namespace",
+    "ownerReferences",
+    "resourceVersion",
+    "uid",
+];
 
 fn is_secret(target: &TargetType) -> bool {
-    target.group().is_empty() && target.kind() == "Secret"
+    target.is_core("Secret")
 }
 
-/// Whether the values at or below a path of a Secret are nobody's business.
+/// Whether the values at a path of a Secret are nobody's business.
 fn hides(path: &str) -> bool {
-    let annotation = format!("/metadata/annotations/{}", LAST_APPLIED.replace('/', "~1"));
-    ["/data", "/stringData", &annotation]
-        .iter()
-        .any(|hidden| path.starts_with(hidden))
-        || path == "/metadata/annotations"
+    let mut segments = path.split('/').skip(1);
+    match (segments.next(), segments.next()) {
+        (Some("metadata"), member) => member.is_none_or(|name| !OPEN_METADATA.contains(&name)),
+        (member, _) => member.is_none_or(|name| !OPEN.contains(&name)),
+    }
 }
 
-fn redact(target: &TargetType, object: &Value) -> Value {
-    let mut object = object.clone();
-    if is_secret(target) {
-        for map in ["data", "stringData"] {
-            match object.get_mut(map) {
-                Some(Value::Object(values)) => {
-                    values
-                        .values_mut()
-                        .for_each(|value| *value = REDACTED.into());
-                }
-                Some(other) if !other.is_null() => *other = REDACTED.into(),
-                _ => {}
-            }
-        }
-        if let Some(value) = object["metadata"]["annotations"].get_mut(LAST_APPLIED) {
-            *value = REDACTED.into();
+/// Replaces the values of a Secret; names of its entries stay.
+fn redact(object: &mut Value) {
+    hide_members(object, &OPEN);
+    if let Some(metadata) = object.get_mut("metadata") {
+        hide_members(metadata, &OPEN_METADATA);
+    }
+}
+
+impl FieldChange {
+    fn redact(&mut self) {
+        if hides(&self.path) {
+            let values = [&mut self.before, &mut self.after].into_iter().flatten();
+            values.for_each(|value| *value = REDACTED.into());
         }
     }
-    object
+}
+
+fn hide_members(value: &mut Value, open: &[&str]) {
+    let members = value.as_object_mut().into_iter().flatten();
+    for (_, hidden) in members.filter(|(name, _)| !open.contains(&name.as_str())) {
+        match hidden {
+            Value::Object(entries) => entries.values_mut().for_each(|v| *v = REDACTED.into()),
+            Value::Null => {}
+            other => *other = REDACTED.into(),
+        }
+    }
 }
