@@ -66,7 +66,7 @@ impl Federation {
         };
         Self {
             rendered: render(&target, &object),
-            hashes: Hashes::of(object.as_value()),
+            hashes: Hashes::of_any_overrides(object.as_value()),
             target,
             object,
             namespace: NamespaceFederation::NotNeeded,
@@ -139,12 +139,12 @@ impl Federation {
         self.rendered.as_ref()
     }
 
-    /// The hashes by which recorded versions are judged.
+    /// The hashes by which recorded versions are judged. Malformed overrides are hashed as they stand, so
+    /// that those of one cluster do not cost the others their record.
     ///
     /// # Errors
     ///
-    /// Template or overrides are malformed. No version can be recorded then, so copies that exist are
-    /// left as they are.
+    /// The template is malformed; see [`template_hash`](crate::template_hash).
     pub fn hashes(&self) -> Result<&Hashes, &Error> {
         self.hashes.as_ref()
     }

@@ -43,6 +43,19 @@ impl Hashes {
         })
     }
 
+    /// Both hashes, also of malformed overrides, which are hashed as they stand. The original cannot hash
+    /// them, so no hash of its own is ever equal.
+    pub(crate) fn of_any_overrides(federated: &Value) -> Result<Self, Error> {
+        let overrides = || {
+            let raw = &federated["spec"]["overrides"];
+            Hash::of(Numbers::Doubles, |writer| writer.value(raw))
+        };
+        Ok(Self {
+            template: template_hash(federated)?,
+            overrides: overrides_hash(federated).unwrap_or_else(|_| overrides()),
+        })
+    }
+
     /// Whether these are the recorded hashes, in either of the forms that builds of the original
     /// write.
     pub fn matches(&self, template_recorded: &str, overrides_recorded: &str) -> bool {
