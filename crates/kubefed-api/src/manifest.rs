@@ -117,29 +117,21 @@ pub fn read(file: &str, text: &str) -> Vec<Result<Manifest, Error>> {
 fn unpack(origin: Origin, mut value: Value, out: &mut Vec<Result<Manifest, Error>>) {
     match &value {
         Value::Null => {}
-        Value::Object(fields) if fields.get("kind").is_some_and(|kind| kind == "List") => {
-            match value["items"].take() {
-                Value::Null => {}
-                Value::Array(items) => {
-                    for (index, item) in items.into_iter().enumerate() {
-                        let separator = if origin.item.is_empty() { "" } else { "." };
-                        let item_path = format!("{}{separator}items[{index}]", origin.item);
-                        unpack(
-                            Origin {
-                                item: item_path,
-                                ..origin.clone()
-                            },
-                            item,
-                            out,
-                        );
-                    }
-                }
-                other => {
-                    let path = format!("{origin}, items");
-                    out.push(Err(Error::wrong_type(path, "a list", &other)));
+        Value::Object(_) if is_list(&value) => match value["items"].take() {
+            Value::Null => {}
+            Value::Array(items) => {
+                for (index, item) in items.into_iter().enumerate() {
+                    let separator = if origin.item.is_empty() { "" } else { "." };
+                    let mut origin = origin.clone();
+                    origin.item = format!("{}{separator}items[{index}]", origin.item);
+                    unpack(origin, item, out);
                 }
             }
-        }
+            other => {
+                let path = format!("{origin}, items");
+                out.push(Err(Error::wrong_type(path, "a list", &other)));
+            }
+        },
         Value::Object(_) => out.push(Ok(Manifest { origin, value })),
         other => out.push(Err(Error::wrong_type(
             origin.to_string(),
@@ -147,6 +139,11 @@ fn unpack(origin: Origin, mut value: Value, out: &mut Vec<Result<Manifest, Error
             other,
         ))),
     }
+}
+
+/// Whether a value is a `List` of the core group; elsewhere the kind may mean anything.
+fn is_list(value: &Value) -> bool {
+    value["kind"] == "List" && (value["apiVersion"] == "v1" || value["apiVersion"].is_null())
 }
 
 /// The text of one document, from after the end of the one before.
@@ -542,6 +539,10 @@ mod tests {
                 "f.yaml: document 1, line 1, items[1].items[1]: expected an object, found a number",
                 "f.yaml: document 3, line 10, items: expected a list, found an object",
             ],
+        );
+        check(
+            "apiVersion: a.b/v1\nitems: []\nkind: List\n",
+            &[r#"1:1 {"apiVersion":"a.b/v1","items":[],"kind":"List"}"#],
         );
     }
 
