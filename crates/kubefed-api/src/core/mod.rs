@@ -4,6 +4,11 @@
 //! known values keeps unknown ones. Decoding therefore accepts whatever the API server stores, and
 //! telling right from wrong is left to validation. A kind is filled with struct update syntax
 //! (`..Default::default()`); where few fields matter there is a `new`.
+//!
+//! What is written equals what the original writes, down to which empty fields appear, with one
+//! exception: an object without a status is written without one, where the original writes an empty
+//! status. No server sees the difference, as it drops the status of such writes. Names of fields are
+//! read case-sensitively, unlike in the original; the schemas let no other spelling be stored.
 
 mod cluster;
 mod config;

@@ -414,4 +414,18 @@ mod tests {
             "example.com/v1"
         );
     }
+
+    #[test]
+    fn a_discovered_type_keeps_its_plural_and_scope() {
+        let gvk = kube::core::GroupVersionKind::gvk("apps", "v1", "Deployment");
+        let resource = kube::core::ApiResource::from_gvk_with_plural(&gvk, "deployments");
+        let namespaced = ResourceType::discovered(&resource, &DiscoveredScope::Namespaced);
+        assert_eq!(
+            namespaced,
+            ResourceType::namespaced("apps", "v1", "Deployment", "deployments")
+        );
+        assert_eq!(namespaced.api_resource(), resource);
+        let cluster_wide = ResourceType::discovered(&resource, &DiscoveredScope::Cluster);
+        assert_eq!(cluster_wide.scope, Scope::Cluster);
+    }
 }

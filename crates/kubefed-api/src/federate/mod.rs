@@ -11,6 +11,7 @@ use crate::core::{ResourceType, plural};
 use crate::crd::Target;
 use crate::error::Error;
 use crate::federated::ClusterSelection;
+use crate::federated::fields::read_string;
 use crate::well_known::{MANAGED_LABEL, TYPES_GROUP};
 
 /// A federated object made of a plain one.
@@ -162,8 +163,8 @@ impl<'a> Source<'a> {
         let fields = object
             .as_object()
             .ok_or_else(|| Error::wrong_type("", "an object", object))?;
-        let api_version = text(&object["apiVersion"], "apiVersion")?;
-        let kind = text(&object["kind"], "kind")?;
+        let api_version = read_string(&object["apiVersion"], || "apiVersion".into())?;
+        let kind = read_string(&object["kind"], || "kind".into())?;
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         if kind.is_empty() || version.is_empty() {
             let field = if kind.is_empty() {
@@ -187,7 +188,7 @@ impl<'a> Source<'a> {
             return Err(Error::new("kind", message));
         }
         let metadata = &object["metadata"];
-        let name = text(&metadata["name"], "metadata.name")?;
+        let name = read_string(&metadata["name"], || "metadata.name".into())?;
         if name.is_empty() {
             let generated = metadata["generateName"].is_string();
             let why = if generated {
@@ -200,7 +201,7 @@ impl<'a> Source<'a> {
                 format!("a name is required{why}"),
             ));
         }
-        let namespace = text(&metadata["namespace"], "metadata.namespace")?;
+        let namespace = read_string(&metadata["namespace"], || "metadata.namespace".into())?;
         let namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
         Ok(Self {
             fields,
@@ -256,14 +257,6 @@ impl<'a> Source<'a> {
         }
         assigned::remove(self.group, self.kind, &mut template, dropped);
         Ok(template)
-    }
-}
-
-fn text<'a>(value: &'a Value, path: &str) -> Result<&'a str, Error> {
-    match value {
-        Value::Null => Ok(""),
-        Value::String(text) => Ok(text),
-        other => Err(Error::wrong_type(path, "a string", other)),
     }
 }
 

@@ -82,7 +82,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-pub(super) fn read_string(value: &Value, path: impl FnOnce() -> String) -> Result<&str, Error> {
+pub(crate) fn read_string(value: &Value, path: impl FnOnce() -> String) -> Result<&str, Error> {
     match value {
         Value::String(text) => Ok(text),
         Value::Null => Ok(""),

@@ -1,6 +1,6 @@
 //! Federated objects, read once and totally.
 
-mod fields;
+pub(crate) mod fields;
 mod object;
 mod overrides;
 mod placement;
