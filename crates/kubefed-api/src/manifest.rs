@@ -428,6 +428,11 @@ mod tests {
             &[r#"1:3 {"a":1}"#, r#"2:7 {"b":1}"#],
         );
         check("a: 1\n...\nb: 1\n", &[r#"1:1 {"a":1}"#, r#"2:3 {"b":1}"#]);
+        // A directive stays with its document: here it says what `!k!` means.
+        check(
+            "%TAG !k! tag:yaml.org,2002:\n---\na: !k!str 5\n---\nb: 5\n",
+            &[r#"1:3 {"a":"5"}"#, r#"2:5 {"b":5}"#],
+        );
         // Four dashes, or dashes with text, are content.
         check("---a: 1\n", &[r#"1:1 {"---a":1}"#]);
     }

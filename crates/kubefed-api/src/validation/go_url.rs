@@ -281,6 +281,7 @@ mod tests {
                 "1",
                 "",
             ),
+            ("https://a%25b%C3%BC", "https", "a%bü", "a%bü", "", ""),
             ("https://:80", "https", ":80", "", "80", ""),
             ("https://h:", "https", "h:", "h", "", ""),
             ("https://https://", "https", "https:", "https", "", "//"),
