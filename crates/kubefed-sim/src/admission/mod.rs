@@ -1,0 +1,150 @@
+//! What a kind adds at create and update: defaults, allocations and its own checks.
+
+mod defaults;
+mod definitions;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+pub(crate) use self::definitions::custom_resource_definition;
+use crate::json;
+use crate::refusal::{Cause, Refusal};
+use crate::resource::Resource;
+use crate::state::State;
+
+/// A write that a kind's rules look at before it is stored.
+pub(crate) struct Admission<'a> {
+    pub(crate) resource: &'a Resource,
+    pub(crate) old: Option<&'a Value>,
+    pub(crate) new: &'a mut Value,
+    pub(crate) state: &'a mut State,
+}
+
+pub(crate) type Hook = fn(&mut Admission<'_>) -> Result<(), Refusal>;
+
+impl Admission<'_> {
+    fn name(&self) -> String {
+        json::text(self.new, "metadata.name").to_owned()
+    }
+
+    fn invalid(&self, cause: Cause) -> Refusal {
+        Refusal::invalid(self.resource, &self.name(), vec![cause])
+    }
+
+    /// Refuses an update that changes a field.
+    fn immutable(&self, path: &str) -> Result<(), Refusal> {
+        let Some(old) = self.old else { return Ok(()) };
+        if json::at(old, path) == json::at(self.new, path) {
+            return Ok(());
+        }
+        let value = json::at(self.new, path).cloned().unwrap_or_default();
+        Err(self.invalid(Cause::invalid(path, &value, "field is immutable")))
+    }
+}
+
+pub(crate) fn namespace(admission: &mut Admission<'_>) -> Result<(), Refusal> {
+    let name = admission.name();
+    json::child(admission.new, "metadata.labels")
+        .insert("kubernetes.io/metadata.name".to_owned(), json!(name));
+    if admission.old.is_none() {
+        json::put(admission.new, "spec.finalizers", json!(["kubernetes"]));
+        json::put(admission.new, "status", json!({ "phase": "Active" }));
+    }
+    Ok(())
+}
+
+/// Data of ConfigMaps and Secrets that say so cannot change any more.
+pub(crate) fn config_map(admission: &mut Admission<'_>) -> Result<(), Refusal> {
+    let Some(old) = admission.old.filter(|old| old["immutable"] == json!(true)) else {
+        return Ok(());
+    };
+    for field in ["immutable", "data", "binaryData"] {
+        if json::at(old, field) != json::at(admission.new, field) {
+            let message = "field is immutable when `immutable` is set";
+            return Err(admission.invalid(Cause::forbidden(field, message)));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn secret(admission: &mut Admission<'_>) -> Result<(), Refusal> {
+    if let Some(Value::Object(plain)) = json::take(admission.new, "stringData") {
+        let data = json::child(admission.new, "data");
+        for (key, text) in plain {
+            let encoded = STANDARD.encode(text.as_str().unwrap_or(""));
+            data.insert(key, json!(encoded));
+        }
+    }
+    for (key, value) in json::at(admission.new, "data")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
+        if value
+            .as_str()
+            .is_none_or(|text| STANDARD.decode(text).is_err())
+            && !value.is_null()
+        {
+            return Err(Refusal::bad_request(format!(
+                "Secret in version \"v1\" cannot be handled as a Secret: illegal base64 data in data.{key}"
+            )));
+        }
+    }
+    if json::text(admission.new, "type").is_empty() {
+        json::put(admission.new, "type", "Opaque");
+    }
+    admission.immutable("type")?;
+    config_map(admission)
+}
+
+pub(crate) fn pod(admission: &mut Admission<'_>) -> Result<(), Refusal> {
+    defaults::fill(admission.new, "pods");
+    if admission.old.is_none() {
+        json::put(
+            admission.new,
+            "status",
+            json!({ "phase": "Pending", "qosClass": "BestEffort" }),
+        );
+    }
+    Ok(())
+}
+
+pub(crate) fn pod_template(admission: &mut Admission<'_>) -> Result<(), Refusal> {
+    defaults::fill(admission.new, &admission.resource.id);
+    Ok(())
+}
+
+/// Kinds of the group apps: a selector that matches the template and never changes.
+pub(crate) fn workload(admission: &mut Admission<'_>) -> Result<(), Refusal> {
+    defaults::fill(admission.new, &admission.resource.id);
+    let replicas = json::number(admission.new, "spec.replicas").unwrap_or(0);
+    if replicas < 0 {
+        let message = "must be greater than or equal to 0";
+        return Err(admission.invalid(Cause::invalid("spec.replicas", &json!(replicas), message)));
+    }
+    let Some(selector) = json::at(admission.new, "spec.selector") else {
+        return Err(admission.invalid(Cause::required("spec.selector", "")));
+    };
+    let labels = admission
+        .new
+        .pointer("/spec/template/metadata/labels")
+        .cloned()
+        .unwrap_or_default();
+    if !crate::selector::Selector::from_object(selector).matches_labels(&labels) {
+        let message = "`selector` does not match template `labels`";
+        let cause = Cause::invalid("spec.template.metadata.labels", &labels, message);
+        return Err(admission.invalid(cause));
+    }
+    admission.immutable("spec.selector")
+}
+
+pub(crate) fn job(admission: &mut Admission<'_>) -> Result<(), Refusal> {
+    defaults::fill(admission.new, "jobs.batch");
+    Ok(())
+}
+
+pub(crate) fn service(admission: &mut Admission<'_>) -> Result<(), Refusal> {
+    defaults::fill(admission.new, "services");
+    Ok(())
+}

@@ -1,0 +1,274 @@
+//! DELETE of an object and of a collection: preconditions, grace, finalizers and propagation.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use crate::api::render::Rendering;
+use crate::api::{Answer, Call, parse_json};
+use crate::clock::rfc3339;
+use crate::json;
+use crate::object::{Key, Object};
+use crate::refusal::{self, Refusal};
+use crate::resource::{Generation, Resource};
+use crate::state::State;
+
+/// Finalizer of an owner that waits for its dependents.
+pub(crate) const FOREGROUND: &str = "foregroundDeletion";
+/// Finalizer of an owner whose dependents are to be released.
+pub(crate) const ORPHAN: &str = "orphan";
+
+/// What happens to the dependents of a deleted object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Propagation {
+    Background,
+    Foreground,
+    Orphan,
+}
+
+/// The options of a deletion, from the body or the query.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DeleteOptions {
+    pub(crate) grace: Option<i64>,
+    pub(crate) propagation: Option<Propagation>,
+    pub(crate) uid: Option<String>,
+    pub(crate) revision: Option<String>,
+    pub(crate) dry_run: bool,
+}
+
+/// What a deletion came to.
+pub(crate) enum Deletion {
+    Gone(Arc<Object>),
+    /// The object waits for its grace period or its finalizers.
+    Pending(Arc<Object>),
+}
+
+impl State {
+    pub(super) fn delete(&mut self, call: &Call) -> Result<Answer, Refusal> {
+        let options = DeleteOptions::of(call)?;
+        let text = match self.delete_object(&call.resource, &call.key(), &options)? {
+            Deletion::Gone(object) if !call.resource.rules.returns_deleted => {
+                refusal::deleted(&call.resource, object.key.name(), &object.uid)
+            }
+            Deletion::Gone(object) | Deletion::Pending(object) => {
+                Rendering::of(call).object(&object)
+            }
+        };
+        Ok(Answer::ok(text))
+    }
+
+    pub(super) fn delete_collection(&mut self, call: &Call) -> Result<Answer, Refusal> {
+        let options = DeleteOptions::of(call)?;
+        let objects = self.selected(call)?;
+        let rendering = Rendering::of(call);
+        let (api_version, kind) = rendering.list_type();
+        let metadata = json!({ "resourceVersion": self.store.revision().to_string() });
+        let head =
+            json!({ "kind": kind, "apiVersion": api_version, "metadata": metadata }).to_string();
+        let mut text = head.trim_end_matches('}').to_owned().into_bytes();
+        text.extend_from_slice(b"},\"items\":[");
+        for (index, object) in objects.iter().enumerate() {
+            match self.delete_object(&call.resource, &object.key, &options) {
+                Err(refusal) if refusal.code != 404 => return Err(refusal),
+                _ => {}
+            }
+            if index > 0 {
+                text.push(b',');
+            }
+            rendering.item(object, &mut text);
+        }
+        text.extend_from_slice(b"]}");
+        Ok(Answer::ok(Bytes::from(text)))
+    }
+
+    /// Deletes an object, or marks it so that it goes when nothing holds it any more.
+    pub(crate) fn delete_object(
+        &mut self,
+        resource: &Resource,
+        key: &Key,
+        options: &DeleteOptions,
+    ) -> Result<Deletion, Refusal> {
+        let current = self
+            .store
+            .get(&resource.table, key)
+            .cloned()
+            .ok_or_else(|| Refusal::not_found(resource, key.name()))?;
+        check_preconditions(resource, &current, options)?;
+        let old = current.value();
+        let mut new = old.clone();
+        set_finalizers(resource, &mut new, options);
+        let grace = grace_period(resource, &old, options);
+        let held = !json::items(&new, "metadata.finalizers").is_empty()
+            || (resource.rules.terminates && !json::items(&new, "spec.finalizers").is_empty());
+        if !held && grace == 0 {
+            if !options.dry_run {
+                self.store.remove(&resource.table, key);
+            }
+            return Ok(Deletion::Gone(current));
+        }
+        self.mark(resource, &mut new, grace);
+        if new == old {
+            return Ok(Deletion::Pending(current));
+        }
+        if options.dry_run {
+            return Ok(Deletion::Pending(Arc::new(Object::new(
+                key.clone(),
+                current.revision,
+                &new,
+            ))));
+        }
+        Ok(Deletion::Pending(self.write(&resource.table, key, new)))
+    }
+
+    /// Sets the fields that say an object is being deleted. A second deletion may only shorten the wait.
+    fn mark(&self, resource: &Resource, value: &mut Value, grace: i64) {
+        let left = json::number(value, "metadata.deletionGracePeriodSeconds");
+        if left.is_some_and(|left| left <= grace) {
+            return;
+        }
+        let due = self
+            .now()
+            .saturating_add(SignedDuration::from_secs(grace))
+            .unwrap_or(self.now());
+        json::put(value, "metadata.deletionTimestamp", rfc3339(due));
+        json::put(value, "metadata.deletionGracePeriodSeconds", grace);
+        if left.is_none() && resource.rules.generation != Generation::Never {
+            let generation = json::number(value, "metadata.generation").unwrap_or(0) + 1;
+            json::put(value, "metadata.generation", generation);
+        }
+        if resource.rules.terminates {
+            json::put(value, "status.phase", "Terminating");
+        }
+    }
+}
+
+impl DeleteOptions {
+    fn of(call: &Call) -> Result<Self, Refusal> {
+        let body = if call.body.is_empty() {
+            json!({})
+        } else if call.content_type == "application/json" {
+            parse_json(&call.body)?
+        } else {
+            return Err(Refusal::unsupported_media_type(&["application/json"]));
+        };
+        let own =
+            |path: &str| Some(json::text(&body, path).to_owned()).filter(|text| !text.is_empty());
+        let policy = own("propagationPolicy")
+            .unwrap_or_else(|| call.query.text("propagationPolicy").to_owned());
+        let orphans = json::at(&body, "orphanDependents").and_then(Value::as_bool);
+        let propagation = match (
+            policy.as_str(),
+            orphans.or(call.query.flag_if_given("orphanDependents")),
+        ) {
+            ("", None) => None,
+            ("", Some(true)) | ("Orphan", None) => Some(Propagation::Orphan),
+            ("", Some(false)) | ("Background", None) => Some(Propagation::Background),
+            ("Foreground", None) => Some(Propagation::Foreground),
+            (other, _) => return Err(bad_policy(other)),
+        };
+        let grace = match json::number(&body, "gracePeriodSeconds") {
+            Some(grace) => Some(grace),
+            None => call.query.number("gracePeriodSeconds")?,
+        };
+        Ok(Self {
+            // A negative period means one second, as the server reads it.
+            grace: grace.map(|grace| if grace < 0 { 1 } else { grace }),
+            propagation,
+            uid: own("preconditions.uid"),
+            revision: own("preconditions.resourceVersion"),
+            dry_run: call.dry_run() || json::items(&body, "dryRun").contains(&json!("All")),
+        })
+    }
+
+    pub(crate) fn background(uid: &str) -> Self {
+        Self {
+            propagation: Some(Propagation::Background),
+            uid: Some(uid.to_owned()),
+            ..Self::default()
+        }
+    }
+}
+
+fn bad_policy(policy: &str) -> Refusal {
+    let causes = vec![crate::refusal::Cause::unsupported(
+        "propagationPolicy",
+        policy,
+        &["Background", "Foreground", "Orphan"],
+    )];
+    Refusal::invalid_kind("meta.k8s.io", "DeleteOptions", "", causes)
+}
+
+fn check_preconditions(
+    resource: &Resource,
+    current: &Object,
+    options: &DeleteOptions,
+) -> Result<(), Refusal> {
+    let name = current.key.name();
+    if let Some(uid) = options.uid.as_deref().filter(|uid| **uid != *current.uid) {
+        let why = format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            current.uid
+        );
+        return Err(Refusal::conflict(resource, name, &why));
+    }
+    let current = current.revision.to_string();
+    if let Some(revision) = options
+        .revision
+        .as_deref()
+        .filter(|revision| *revision != current)
+    {
+        let why = format!(
+            "Precondition failed: ResourceVersion in precondition: {revision}, ResourceVersion in object meta: {current}"
+        );
+        return Err(Refusal::conflict(resource, name, &why));
+    }
+    Ok(())
+}
+
+/// Adds or removes the finalizers of the garbage collector. An explicit policy comes first, then what
+/// the object already says, then the default of its kind.
+fn set_finalizers(resource: &Resource, value: &mut Value, options: &DeleteOptions) {
+    let mut finalizers = json::items(value, "metadata.finalizers").to_vec();
+    let has = |name: &str| finalizers.contains(&json!(name));
+    let propagation = match options.propagation {
+        Some(propagation) => propagation,
+        None if has(ORPHAN) => Propagation::Orphan,
+        None if has(FOREGROUND) => Propagation::Foreground,
+        None if resource.rules.orphans_by_default => Propagation::Orphan,
+        None => Propagation::Background,
+    };
+    let wanted = match propagation {
+        Propagation::Background => None,
+        Propagation::Foreground => Some(FOREGROUND),
+        Propagation::Orphan => Some(ORPHAN),
+    };
+    finalizers.retain(|name| {
+        *name != ORPHAN && *name != FOREGROUND || wanted.is_some_and(|w| *name == w)
+    });
+    let wanted = wanted.into_iter().chain(resource.rules.cleanup_finalizer);
+    for name in wanted {
+        if !finalizers.contains(&json!(name)) {
+            finalizers.push(json!(name));
+        }
+    }
+    if finalizers.is_empty() {
+        json::take(value, "metadata.finalizers");
+    } else {
+        json::put(value, "metadata.finalizers", finalizers);
+    }
+}
+
+fn grace_period(resource: &Resource, value: &Value, options: &DeleteOptions) -> i64 {
+    let running = !json::text(value, "spec.nodeName").is_empty()
+        && !["Succeeded", "Failed"].contains(&json::text(value, "status.phase"));
+    if !resource.rules.graceful || !running {
+        return 0;
+    }
+    // The default of a pod that does not say.
+    options
+        .grace
+        .or_else(|| json::number(value, "spec.terminationGracePeriodSeconds"))
+        .unwrap_or(30)
+}

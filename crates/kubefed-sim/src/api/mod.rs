@@ -1,0 +1,361 @@
+//! What the server does with a request: one file per group of verbs.
+
+mod delete;
+mod patch;
+mod read;
+mod render;
+mod watch;
+mod write;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use serde_json::{Value, json};
+
+pub(crate) use self::delete::{DeleteOptions, Propagation};
+pub(crate) use self::watch::{BOOKMARK_INTERVAL, Step as WatchStep, Watch};
+use crate::discovery;
+use crate::json;
+use crate::object::Key;
+use crate::refusal::{Cause, Refusal};
+use crate::resource::{Resource, Version};
+use crate::route::{self, Form, Query, Route, Target, Verb};
+use crate::state::State;
+
+/// What the server reads of a request body, in bytes.
+pub(crate) const BODY_MAX: usize = 3 * 1024 * 1024;
+/// What etcd takes in one write, in bytes.
+pub(crate) const OBJECT_MAX: usize = 1_572_864;
+
+pub(crate) const JSON: &str = "application/json";
+
+/// A successful answer.
+pub(crate) enum Answer {
+    Json {
+        code: u16,
+        media_type: &'static str,
+        text: Bytes,
+    },
+    Plain {
+        code: u16,
+        text: &'static str,
+    },
+    Watch(Box<Watch>),
+}
+
+impl Answer {
+    fn ok(text: Bytes) -> Self {
+        Self::Json {
+            code: 200,
+            media_type: JSON,
+            text,
+        }
+    }
+
+    pub(crate) fn created(text: Bytes) -> Self {
+        Self::Json {
+            code: 201,
+            media_type: JSON,
+            text,
+        }
+    }
+
+    pub(crate) fn value(value: &Value) -> Self {
+        Self::ok(Bytes::from(value.to_string()))
+    }
+}
+
+/// A request for a known resource.
+pub(crate) struct Call {
+    pub(crate) verb: Verb,
+    pub(crate) resource: Arc<Resource>,
+    pub(crate) version: Version,
+    pub(crate) namespace: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) subresource: Option<String>,
+    pub(crate) query: Query,
+    pub(crate) form: Form,
+    pub(crate) content_type: String,
+    pub(crate) body: Bytes,
+}
+
+impl Call {
+    pub(crate) fn key(&self) -> Key {
+        Key::new(
+            self.namespace.as_deref(),
+            self.name.as_deref().unwrap_or(""),
+        )
+    }
+
+    pub(crate) fn api_version(&self) -> String {
+        self.resource.api_version(&self.version.name)
+    }
+
+    pub(crate) fn dry_run(&self) -> bool {
+        self.query.has("dryRun")
+    }
+}
+
+/// What a request turned out to be, for the request log and for faults.
+#[derive(Clone, Debug)]
+pub(crate) struct Subject {
+    pub(crate) verb: Verb,
+    /// `plural` or `plural.group`; the path's own words where nothing of that name is served.
+    pub(crate) resource: String,
+}
+
+impl Subject {
+    /// Read from the request line alone, before anything is looked up.
+    pub(crate) fn of(head: &Parts) -> Self {
+        match Route::parse(head.uri.path()) {
+            Route::Resource(target) => {
+                let query = Query::parse(head.uri.query().unwrap_or(""));
+                let verb = Verb::of(&head.method, &target, &query).unwrap_or(Verb::NonResource);
+                Self {
+                    verb,
+                    resource: Resource::id_of(&target.group, &target.plural),
+                }
+            }
+            _ => Self {
+                verb: Verb::NonResource,
+                resource: String::new(),
+            },
+        }
+    }
+}
+
+impl State {
+    /// Serves one authenticated request.
+    pub(crate) fn serve(&mut self, head: &Parts, body: Bytes) -> Result<Answer, Refusal> {
+        let query = Query::parse(head.uri.query().unwrap_or(""));
+        match Route::parse(head.uri.path()) {
+            Route::Resource(target) => self.serve_resource(head, target, query, body),
+            Route::Unknown => Ok(NOT_FOUND),
+            route => discovery::serve(self, &route, Form::negotiate(&head.headers)?),
+        }
+    }
+
+    fn serve_resource(
+        &mut self,
+        head: &Parts,
+        target: Target,
+        query: Query,
+        body: Bytes,
+    ) -> Result<Answer, Refusal> {
+        let id = Resource::id_of(&target.group, &target.plural);
+        let Some(resource) = self.resource(&id) else {
+            return Ok(NOT_FOUND);
+        };
+        let Some(version) = resource.version(&target.version).cloned() else {
+            return Ok(NOT_FOUND);
+        };
+        let verb = Verb::of(&head.method, &target, &query).ok_or_else(|| {
+            Refusal::method_not_allowed(&resource, &head.method.as_str().to_lowercase())
+        })?;
+        let whole_collection = matches!(verb, Verb::List | Verb::Watch) && target.name.is_none();
+        if target.namespace.is_some() != resource.namespaced
+            && !(resource.namespaced && whole_collection)
+        {
+            return Ok(NOT_FOUND);
+        }
+        let call = Call {
+            verb,
+            resource,
+            version,
+            namespace: target.namespace,
+            name: target.name,
+            subresource: target.subresource,
+            query,
+            form: Form::negotiate(&head.headers)?,
+            content_type: route::content_type(&head.headers).to_owned(),
+            body,
+        };
+        validate_options(&call)?;
+        match call.subresource.clone() {
+            Some(subresource) => self.serve_subresource(&call, &subresource),
+            None if !call.resource.allows(verb.as_str()) => {
+                Err(Refusal::method_not_allowed(&call.resource, verb.as_str()))
+            }
+            None => self.dispatch(&call),
+        }
+    }
+
+    fn dispatch(&mut self, call: &Call) -> Result<Answer, Refusal> {
+        match call.verb {
+            Verb::Get => self.read(call),
+            Verb::List => self.list(call),
+            Verb::Watch => self.watch(call),
+            Verb::Create => self.create(call),
+            Verb::Update => self.replace(call, write::Part::Main),
+            Verb::Patch => self.patch(call, write::Part::Main),
+            Verb::Delete => self.delete(call),
+            Verb::DeleteCollection => self.delete_collection(call),
+            Verb::NonResource => Ok(NOT_FOUND),
+        }
+    }
+
+    fn serve_subresource(&mut self, call: &Call, subresource: &str) -> Result<Answer, Refusal> {
+        if let Some((_, why)) = REFUSED.iter().find(|(name, _)| *name == subresource)
+            && &*call.resource.table == "pods"
+        {
+            return Err(Refusal::unsupported_here(*why));
+        }
+        let served = match subresource {
+            "status" => call.version.status,
+            "scale" => call.version.scale.is_some(),
+            "finalize" => call.resource.rules.terminates,
+            _ => false,
+        };
+        if !served {
+            return if call.resource.custom {
+                Err(Refusal::no_such_resource())
+            } else {
+                Ok(NOT_FOUND)
+            };
+        }
+        let part = match subresource {
+            "scale" => return self.serve_scale(call),
+            "finalize" => write::Part::Finalizers,
+            _ => write::Part::Status,
+        };
+        match call.verb {
+            Verb::Get if part == write::Part::Status => self.read(call),
+            Verb::Update => self.replace(call, part),
+            Verb::Patch if part == write::Part::Status => self.patch(call, part),
+            verb => Err(Refusal::method_not_allowed(&call.resource, verb.as_str())),
+        }
+    }
+}
+
+/// What a real API server writes for a path that it does not know: plain text, not a `Status`.
+pub(crate) const NOT_FOUND: Answer = Answer::Plain {
+    code: 404,
+    text: "404 page not found\n",
+};
+
+/// Subresources of Pods that need a container or a scheduler's client, and why they are refused.
+const REFUSED: [(&str, &str); 7] = [
+    ("log", "simulated pods run no containers: there are no logs"),
+    (
+        "exec",
+        "simulated pods run no containers: nothing can be executed",
+    ),
+    (
+        "attach",
+        "simulated pods run no containers: nothing can be attached to",
+    ),
+    (
+        "portforward",
+        "simulated pods run no containers: no port can be forwarded",
+    ),
+    (
+        "proxy",
+        "simulated pods run no containers: nothing can be proxied to",
+    ),
+    ("binding", "the simulated scheduler binds pods itself"),
+    ("eviction", "eviction is not simulated: delete the pod"),
+];
+
+/// Refuses options that a real server refuses before it looks at any object.
+fn validate_options(call: &Call) -> Result<(), Refusal> {
+    let kind = match call.verb {
+        Verb::Create => "CreateOptions",
+        Verb::Update => "UpdateOptions",
+        Verb::Patch => "PatchOptions",
+        Verb::Delete | Verb::DeleteCollection => "DeleteOptions",
+        _ => return Ok(()),
+    };
+    let mut causes = Vec::new();
+    let dry_run = call.query.text("dryRun");
+    if call.dry_run() && dry_run != "All" {
+        causes.push(Cause::unsupported("dryRun", dry_run, &["All"]));
+    }
+    let validation = call.query.text("fieldValidation");
+    if !["", "Ignore", "Warn", "Strict"].contains(&validation) {
+        causes.push(Cause::unsupported(
+            "fieldValidation",
+            validation,
+            &["Ignore", "Strict", "Warn"],
+        ));
+    }
+    if causes.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::invalid_kind("meta.k8s.io", kind, "", causes))
+}
+
+/// The object in a request body, in its storage version.
+pub(crate) fn decode(call: &Call) -> Result<Value, Refusal> {
+    if call.content_type != "application/json" {
+        return Err(Refusal::unsupported_media_type(&["application/json"]));
+    }
+    let value: Value = parse_json(&call.body)?;
+    check_type(call, &value)?;
+    Ok(inward(&call.resource, value))
+}
+
+pub(crate) fn parse_json(body: &[u8]) -> Result<Value, Refusal> {
+    serde_json::from_slice(body).map_err(|error| {
+        let message = format!("couldn't get version/kind; json parse error: {error}");
+        Refusal::bad_request(message)
+    })
+}
+
+fn check_type(call: &Call, value: &Value) -> Result<(), Refusal> {
+    if !value.is_object() {
+        let message = "couldn't get version/kind; json parse error: expected a JSON object";
+        return Err(Refusal::bad_request(message));
+    }
+    let (kind, api_version) = (json::text(value, "kind"), json::text(value, "apiVersion"));
+    let expected = call.api_version();
+    if call.resource.custom && (kind.is_empty() || api_version.is_empty()) {
+        return Err(Refusal::bad_request(
+            "Object 'Kind' is missing in the body of the request",
+        ));
+    }
+    if !api_version.is_empty() && api_version != expected {
+        return Err(Refusal::bad_request(format!(
+            "the API version in the data ({api_version}) does not match the expected API version ({expected})"
+        )));
+    }
+    if !kind.is_empty() && kind != call.resource.kind {
+        return Err(Refusal::bad_request(format!(
+            "{kind} in version {:?} cannot be handled as a {}",
+            call.version.name, call.resource.kind
+        )));
+    }
+    Ok(())
+}
+
+/// A value as clients send it, turned into the form in which it is stored.
+pub(crate) fn inward(resource: &Resource, mut value: Value) -> Value {
+    for (stored, served) in resource.rules.renames {
+        if let Some(field) = json::take(&mut value, served) {
+            json::put(&mut value, stored, field);
+        }
+    }
+    let storage = if resource.rules.renames.is_empty() {
+        resource.api_version(&resource.storage)
+    } else {
+        resource.storage.clone()
+    };
+    json::put(&mut value, "kind", resource.kind.clone());
+    json::put(&mut value, "apiVersion", storage);
+    value
+}
+
+/// A stored value as a version shows it.
+pub(crate) fn outward(resource: &Resource, version: &Version, mut value: Value) -> Value {
+    for (stored, served) in resource.rules.renames {
+        if let Some(field) = json::take(&mut value, stored) {
+            json::put(&mut value, served, field);
+        }
+    }
+    json::put(
+        &mut value,
+        "apiVersion",
+        json!(resource.api_version(&version.name)),
+    );
+    value
+}

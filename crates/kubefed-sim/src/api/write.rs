@@ -1,0 +1,497 @@
+//! POST and PUT, and the rules that every write obeys, whoever makes it.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::admission::Admission;
+use crate::api::render::Rendering;
+use crate::api::{Answer, Call, OBJECT_MAX, decode, inward};
+use crate::json;
+use crate::metadata;
+use crate::object::{Key, Object};
+use crate::refusal::{Cause, Refusal};
+use crate::resource::{Generation, Resource, Version};
+use crate::reviews;
+use crate::selector::selector_text;
+use crate::state::{NAMESPACES, State};
+
+/// The part of an object that an update may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Everything but a status that is a subresource.
+    Main,
+    Status,
+    /// `spec.finalizers` of a namespace.
+    Finalizers,
+}
+
+/// An update of an existing object.
+pub(crate) struct Update<'a> {
+    pub(crate) resource: &'a Resource,
+    pub(crate) version: &'a Version,
+    pub(crate) key: &'a Key,
+    pub(crate) part: Part,
+    pub(crate) dry_run: bool,
+    /// A replacement must say which version it replaces; a patch starts from the newest.
+    pub(crate) replaces: bool,
+}
+
+impl State {
+    pub(super) fn create(&mut self, call: &Call) -> Result<Answer, Refusal> {
+        if !call.resource.allows("get") {
+            return reviews::answer(self, &call.resource, decode(call)?);
+        }
+        let value = decode(call)?;
+        let object = self.create_object(
+            &call.resource,
+            call.namespace.as_deref(),
+            value,
+            call.dry_run(),
+        )?;
+        Ok(Answer::created(Rendering::of(call).object(&object)))
+    }
+
+    /// Creates an object on behalf of the cluster itself.
+    pub(crate) fn insert(
+        &mut self,
+        resource: &str,
+        namespace: Option<&str>,
+        value: Value,
+    ) -> Result<Arc<Object>, Refusal> {
+        let resource = self
+            .resource(resource)
+            .ok_or_else(Refusal::no_such_resource)?;
+        let value = inward(&resource, value);
+        self.create_object(&resource, namespace, value, false)
+    }
+
+    fn create_object(
+        &mut self,
+        resource: &Arc<Resource>,
+        namespace: Option<&str>,
+        mut value: Value,
+        dry_run: bool,
+    ) -> Result<Arc<Object>, Refusal> {
+        metadata::normalise(&mut value)?;
+        place(&mut value, namespace)?;
+        if !json::text(&value, "metadata.resourceVersion").is_empty() {
+            return Err(Refusal::unforeseen(
+                "resourceVersion should not be set on objects to be created",
+            ));
+        }
+        self.name(resource, &mut value)?;
+        let name = json::text(&value, "metadata.name").to_owned();
+        self.check_namespace(resource, namespace, &name)?;
+        self.stamp(resource, &mut value);
+        let status = resource
+            .version(&resource.storage)
+            .is_some_and(|version| version.status);
+        if status && !resource.rules.keeps_status {
+            json::take(&mut value, "status");
+        }
+        self.admit(resource, None, &mut value)?;
+        let key = Key::new(namespace, &name);
+        if self.store.get(&resource.table, &key).is_some() {
+            return Err(Refusal::already_exists(resource, &name));
+        }
+        check_size(&value)?;
+        if dry_run {
+            return Ok(Arc::new(Object::new(key, 0, &value)));
+        }
+        Ok(self.write(&resource.table, &key, value))
+    }
+
+    pub(super) fn replace(&mut self, call: &Call, part: Part) -> Result<Answer, Refusal> {
+        let name = call.name.as_deref().unwrap_or("");
+        let mut value = decode(call)?;
+        metadata::normalise(&mut value)?;
+        place(&mut value, call.namespace.as_deref())?;
+        let given = json::text(&value, "metadata.name");
+        if given.is_empty() {
+            return Err(Refusal::invalid(
+                &call.resource,
+                "",
+                vec![Cause::required(
+                    "metadata.name",
+                    "name or generateName is required",
+                )],
+            ));
+        }
+        if given != name {
+            return Err(Refusal::bad_request(format!(
+                "the name of the object ({given}) does not match the name on the URL ({name})"
+            )));
+        }
+        let absent = self.store.get(&call.resource.table, &call.key()).is_none();
+        if absent && part == Part::Main && call.resource.rules.create_on_update {
+            return self.create(call);
+        }
+        let update = Update {
+            resource: &call.resource,
+            version: &call.version,
+            key: &call.key(),
+            part,
+            dry_run: call.dry_run(),
+            replaces: true,
+        };
+        let object = self.update(&update, |_| Ok(value))?;
+        Ok(Answer::ok(Rendering::of(call).object(&object)))
+    }
+
+    /// Changes an object; `next` makes the new value from the old one, both as stored.
+    pub(crate) fn update(
+        &mut self,
+        update: &Update<'_>,
+        next: impl FnOnce(&Value) -> Result<Value, Refusal>,
+    ) -> Result<Arc<Object>, Refusal> {
+        let Update { resource, key, .. } = *update;
+        let current = self
+            .store
+            .get(&resource.table, key)
+            .cloned()
+            .ok_or_else(|| Refusal::not_found(resource, key.name()))?;
+        let old = current.value();
+        let mut new = next(&old)?;
+        metadata::normalise(&mut new)?;
+        check_identity(&old, &new)?;
+        check_preconditions(update, &current, &new)?;
+        isolate(update, &old, &mut new);
+        metadata::carry_over(&old, &mut new);
+        if update.part == Part::Main {
+            self.admit(resource, Some(&old), &mut new)?;
+        } else {
+            refuse_if_any(resource, key.name(), metadata::validate_update(&old, &new))?;
+        }
+        raise_generation(resource, &old, &mut new);
+        check_size(&new)?;
+        if update.dry_run {
+            return Ok(Arc::new(Object::new(key.clone(), current.revision, &new)));
+        }
+        if released(resource, &new) {
+            let last = Object::new(key.clone(), current.revision, &new);
+            self.store.remove(&resource.table, key);
+            return Ok(Arc::new(last));
+        }
+        if new == old {
+            return Ok(current);
+        }
+        Ok(self.write(&resource.table, key, new))
+    }
+
+    /// Defaults, allocations and checks of a kind.
+    fn admit(
+        &mut self,
+        resource: &Resource,
+        old: Option<&Value>,
+        new: &mut Value,
+    ) -> Result<(), Refusal> {
+        if let Some(hook) = resource.rules.hook {
+            hook(&mut Admission {
+                resource,
+                old,
+                new,
+                state: self,
+            })?;
+        }
+        let mut causes = metadata::validate(resource, new);
+        if let Some(old) = old {
+            causes.extend(metadata::validate_update(old, new));
+        }
+        refuse_if_any(resource, json::text(new, "metadata.name"), causes)
+    }
+
+    fn name(&mut self, resource: &Resource, value: &mut Value) -> Result<(), Refusal> {
+        if !json::text(value, "metadata.name").is_empty() {
+            return Ok(());
+        }
+        let base = json::text(value, "metadata.generateName");
+        if base.is_empty() {
+            let cause = Cause::required("metadata.name", "name or generateName is required");
+            return Err(Refusal::invalid(resource, "", vec![cause]));
+        }
+        // Five random characters and a base that leaves them room in a DNS label.
+        let base: String = base.chars().take(58).collect();
+        let name = format!("{base}{}", self.suffix(5));
+        json::put(value, "metadata.name", name);
+        Ok(())
+    }
+
+    fn check_namespace(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<(), Refusal> {
+        let Some(namespace) = namespace else {
+            return Ok(());
+        };
+        let namespaces = self
+            .resource(NAMESPACES)
+            .ok_or_else(Refusal::no_such_resource)?;
+        let Some(object) = self.object(NAMESPACES, None, namespace) else {
+            return Err(Refusal::not_found(&namespaces, namespace));
+        };
+        if !object.deleting {
+            return Ok(());
+        }
+        let why = format!(
+            "unable to create new content in namespace {namespace} because it is being terminated"
+        );
+        let cause = Cause {
+            reason: "NamespaceTerminating",
+            message: format!("namespace {namespace} is being terminated"),
+            field: "metadata.namespace".to_owned(),
+        };
+        Err(Refusal::forbidden(resource, name, &why).because(cause))
+    }
+
+    /// The system fields of a new object.
+    fn stamp(&mut self, resource: &Resource, value: &mut Value) {
+        for field in [
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "selfLink",
+            "generation",
+        ] {
+            json::take(value, &format!("metadata.{field}"));
+        }
+        json::put(value, "metadata.uid", self.uid());
+        json::put(value, "metadata.creationTimestamp", self.timestamp());
+        if resource.rules.generation != Generation::Never {
+            json::put(value, "metadata.generation", 1);
+        }
+    }
+
+    /// GET, PUT and PATCH of the scale of an object.
+    pub(super) fn serve_scale(&mut self, call: &Call) -> Result<Answer, Refusal> {
+        let name = call.name.as_deref().unwrap_or("");
+        let Some(scale) = call.version.scale.clone() else {
+            return Err(Refusal::no_such_resource());
+        };
+        let current = self
+            .store
+            .get(&call.resource.table, &call.key())
+            .cloned()
+            .ok_or_else(|| Refusal::not_found(&call.resource, name))?;
+        let view = |value: &Value| {
+            let selector = scale
+                .selector
+                .as_deref()
+                .and_then(|path| json::at(value, path));
+            let selector = match selector {
+                Some(Value::String(text)) => text.clone(),
+                Some(selector) => selector_text(selector),
+                None => String::new(),
+            };
+            json!({
+                "kind": "Scale", "apiVersion": "autoscaling/v1",
+                "metadata": {
+                    "name": name, "namespace": call.namespace,
+                    "uid": value["metadata"]["uid"],
+                    "resourceVersion": value["metadata"]["resourceVersion"],
+                    "creationTimestamp": value["metadata"]["creationTimestamp"],
+                },
+                "spec": { "replicas": json::number(value, &scale.replicas).unwrap_or(0) },
+                "status": {
+                    "replicas": json::number(value, &scale.status_replicas).unwrap_or(0),
+                    "selector": selector,
+                },
+            })
+        };
+        let now = view(&current.value());
+        let wanted = match call.verb.as_str() {
+            "get" => return Ok(Answer::value(&now)),
+            "update" => super::parse_json(&call.body)?,
+            "patch" => super::patch::apply(call, &now)?,
+            verb => return Err(Refusal::method_not_allowed(&call.resource, verb)),
+        };
+        let replicas = json::number(&wanted, "spec.replicas").unwrap_or(0);
+        if replicas < 0 {
+            let cause = Cause::invalid(
+                "spec.replicas",
+                &json!(replicas),
+                "must be greater than or equal to 0",
+            );
+            return Err(Refusal::invalid_kind(
+                "autoscaling",
+                "Scale",
+                name,
+                vec![cause],
+            ));
+        }
+        let update = Update {
+            resource: &call.resource,
+            version: &call.version,
+            key: &call.key(),
+            part: Part::Main,
+            dry_run: call.dry_run(),
+            replaces: false,
+        };
+        let object = self.update(&update, |old| {
+            let mut new = old.clone();
+            json::put(&mut new, &scale.replicas, replicas);
+            json::copy(&wanted, &mut new, "metadata.resourceVersion");
+            Ok(new)
+        })?;
+        Ok(Answer::value(&view(&object.value())))
+    }
+}
+
+/// Whether a deleted object has nothing left to wait for.
+fn released(resource: &Resource, value: &Value) -> bool {
+    json::at(value, "metadata.deletionTimestamp").is_some()
+        && json::number(value, "metadata.deletionGracePeriodSeconds").unwrap_or(0) == 0
+        && json::items(value, "metadata.finalizers").is_empty()
+        && !(resource.rules.terminates && !json::items(value, "spec.finalizers").is_empty())
+}
+
+/// Keeps an update within its part of the object.
+fn isolate(update: &Update<'_>, old: &Value, new: &mut Value) {
+    match update.part {
+        Part::Main => {
+            if update.version.status {
+                json::copy(old, new, "status");
+            }
+            if update.resource.rules.terminates {
+                json::copy(old, new, "spec.finalizers");
+            }
+        }
+        Part::Status => {
+            let mut merged = old.clone();
+            json::copy(new, &mut merged, "status");
+            if !update.resource.rules.status_is_isolated {
+                json::copy(new, &mut merged, "metadata");
+            }
+            *new = merged;
+        }
+        Part::Finalizers => {
+            let mut merged = old.clone();
+            json::copy(new, &mut merged, "spec.finalizers");
+            *new = merged;
+        }
+    }
+}
+
+/// The namespace of the URL and of the body must agree; a body without one takes the URL's.
+fn place(value: &mut Value, namespace: Option<&str>) -> Result<(), Refusal> {
+    let given = json::text(value, "metadata.namespace");
+    match namespace {
+        Some(namespace) if given.is_empty() => json::put(value, "metadata.namespace", namespace),
+        Some(namespace) if given != namespace => {
+            return Err(Refusal::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ));
+        }
+        Some(_) => {}
+        None => drop(json::take(value, "metadata.namespace")),
+    }
+    Ok(())
+}
+
+fn check_identity(old: &Value, new: &Value) -> Result<(), Refusal> {
+    for field in ["name", "namespace"] {
+        let path = format!("metadata.{field}");
+        let (old, new) = (json::text(old, &path), json::text(new, &path));
+        if !new.is_empty() && old != new {
+            return Err(Refusal::bad_request(format!(
+                "the {field} of the object ({new}) does not match the {field} on the URL ({old})"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn check_preconditions(update: &Update<'_>, current: &Object, new: &Value) -> Result<(), Refusal> {
+    let (resource, name) = (update.resource, update.key.name());
+    let uid = json::text(new, "metadata.uid");
+    if !uid.is_empty() && uid != &*current.uid {
+        let why = format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            current.uid
+        );
+        return Err(Refusal::conflict(resource, name, &why));
+    }
+    match json::text(new, "metadata.resourceVersion") {
+        "" if resource.rules.unconditional_update || !update.replaces => Ok(()),
+        "" => {
+            let cause = Cause::invalid(
+                "metadata.resourceVersion",
+                &json!(0),
+                "must be specified for an update",
+            );
+            Err(Refusal::invalid(resource, name, vec![cause]))
+        }
+        given => match given.parse::<u64>() {
+            Ok(given) if given == current.revision => Ok(()),
+            Ok(_) => Err(Refusal::modified(resource, name)),
+            Err(_) => Err(Refusal::invalid(
+                resource,
+                name,
+                vec![Cause::invalid(
+                    "metadata.resourceVersion",
+                    &json!(given),
+                    "must be an unsigned integer",
+                )],
+            )),
+        },
+    }
+}
+
+fn raise_generation(resource: &Resource, old: &Value, new: &mut Value) {
+    let changed = |path: &str| json::at(old, path) != json::at(new, path);
+    let raise = match resource.rules.generation {
+        Generation::Never => return,
+        Generation::Spec => changed("spec"),
+        Generation::SpecAndAnnotations => changed("spec") || changed("metadata.annotations"),
+        Generation::Content => content(resource, old) != content(resource, new),
+    };
+    if raise {
+        let generation = json::number(old, "metadata.generation").unwrap_or(0) + 1;
+        json::put(new, "metadata.generation", generation);
+    }
+}
+
+/// What is neither metadata nor, where it is a subresource, status.
+fn content<'a>(resource: &Resource, value: &'a Value) -> Vec<(&'a String, &'a Value)> {
+    let status = resource
+        .version(&resource.storage)
+        .is_some_and(|version| version.status);
+    let mut fields: Vec<_> = value.as_object().into_iter().flatten().collect();
+    fields.retain(|(key, _)| {
+        *key != "metadata" && *key != "apiVersion" && !(status && *key == "status")
+    });
+    fields.sort_unstable_by_key(|(key, _)| *key);
+    fields
+}
+
+fn refuse_if_any(resource: &Resource, name: &str, causes: Vec<Cause>) -> Result<(), Refusal> {
+    if causes.is_empty() {
+        Ok(())
+    } else {
+        Err(Refusal::invalid(resource, name, causes))
+    }
+}
+
+fn check_size(value: &Value) -> Result<(), Refusal> {
+    // Every object passes here, so a cheap bound goes before an exact measurement.
+    if deep_size(value) > OBJECT_MAX && value.to_string().len() > OBJECT_MAX {
+        return Err(Refusal::unforeseen("etcdserver: request is too large"));
+    }
+    Ok(())
+}
+
+/// An upper bound of the encoded size, save for escapes.
+fn deep_size(value: &Value) -> usize {
+    match value {
+        Value::String(text) => 2 * text.len() + 3,
+        Value::Array(list) => 2 + list.iter().map(deep_size).sum::<usize>(),
+        Value::Object(map) => {
+            2 + map
+                .iter()
+                .map(|(key, value)| key.len() + 4 + deep_size(value))
+                .sum::<usize>()
+        }
+        _ => 24,
+    }
+}

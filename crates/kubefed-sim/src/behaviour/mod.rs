@@ -1,0 +1,1 @@
+//! What controllers, scheduler and kubelets do.

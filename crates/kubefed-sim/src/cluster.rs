@@ -1,0 +1,192 @@
+//! A simulated cluster and the ways to reach it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kube::Client;
+use serde_json::Value;
+
+use crate::clock::Clock;
+use crate::object::Key;
+use crate::service::Endpoint;
+use crate::state::State;
+
+/// A simulated Kubernetes cluster.
+///
+/// A handle: clones name the same cluster, which lives as long as the last of them or of its
+/// connections.
+///
+/// ```
+/// use k8s_openapi::api::core::v1::ConfigMap;
+/// use kube::api::{Api, PostParams};
+/// use kubefed_sim::Cluster;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), kube::Error> {
+/// let cluster = Cluster::new("member-1");
+/// let api: Api<ConfigMap> = Api::default_namespaced(cluster.client());
+/// let mut settings = ConfigMap::default();
+/// settings.metadata.name = Some("settings".to_owned());
+/// let created = api.create(&PostParams::default(), &settings).await?;
+/// assert_eq!(created.metadata.namespace.as_deref(), Some("default"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Cluster {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What the handles and connections of a cluster share.
+pub(crate) struct Shared {
+    pub(crate) name: String,
+    pub(crate) clock: Clock,
+    state: Mutex<State>,
+}
+
+/// How a [`Cluster`] is made.
+#[derive(Clone, Debug)]
+pub struct ClusterOptions {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) history_max: usize,
+    pub(crate) seed: u64,
+}
+
+impl ClusterOptions {
+    /// A cluster of this name with every behaviour on.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            version: "v1.35.4".to_owned(),
+            // About what a busy API server's watch caches hold.
+            history_max: 4096,
+            seed: 0,
+        }
+    }
+
+    /// What `/version` reports, such as `v1.35.4`.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = version.into();
+        self
+    }
+
+    /// The number of changes, over all kinds, that watches, snapshots and `continue` tokens reach
+    /// back. Older versions are answered with 410.
+    #[must_use]
+    pub fn history_max(mut self, changes: usize) -> Self {
+        self.history_max = changes;
+        self
+    }
+
+    /// What uids, generated names and tokens are drawn from.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        format!("{}.sim", self.name)
+    }
+}
+
+impl Cluster {
+    /// A cluster with the default options, on a clock of its own.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self::with_options(ClusterOptions::new(name))
+    }
+
+    /// A cluster with these options, on a clock of its own.
+    #[must_use]
+    pub fn with_options(options: ClusterOptions) -> Self {
+        Self::on_clock(options, Clock::new())
+    }
+
+    /// A cluster on a clock that it shares with others.
+    #[must_use]
+    pub fn on_clock(options: ClusterOptions, clock: Clock) -> Self {
+        let name = options.name.clone();
+        let seed = options.seed;
+        let state = Mutex::new(State::new(options, clock, seed));
+        Self {
+            shared: Arc::new(Shared { name, clock, state }),
+        }
+    }
+
+    /// The name that the cluster was made with.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// The clock of the cluster.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.shared.clock
+    }
+
+    /// A client that calls the API server directly, without HTTP and as an administrator.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime, as every [`kube::Client`] does.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new(self.endpoint(), "default")
+    }
+
+    /// The API server as a [`tower::Service`].
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        Endpoint::new(self.shared.clone())
+    }
+
+    /// The resource version of the last write.
+    #[must_use]
+    pub fn resource_version(&self) -> u64 {
+        self.shared.lock().store.revision()
+    }
+
+    /// Forgets all history: watches and `continue` tokens from before now are answered with 410.
+    pub fn compact(&self) {
+        self.shared.lock().store.compact();
+    }
+
+    /// A stored object, read past the API: no fault, latency or log entry. `resource` is `plural` or
+    /// `plural.group`.
+    #[must_use]
+    pub fn object(&self, resource: &str, namespace: Option<&str>, name: &str) -> Option<Value> {
+        let state = self.shared.lock();
+        state
+            .store
+            .get(resource, &Key::new(namespace, name))
+            .map(|object| object.value())
+    }
+
+    /// The stored objects of a resource in the order of a list, read past the API.
+    #[must_use]
+    pub fn objects(&self, resource: &str) -> Vec<Value> {
+        self.shared
+            .lock()
+            .store
+            .list(resource, None)
+            .map(|object| object.value())
+            .collect()
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster")
+            .field("name", &self.shared.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic is answered with 500; the data behind it is still the best there is.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

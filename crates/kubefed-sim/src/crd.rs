@@ -1,0 +1,204 @@
+//! CustomResourceDefinitions: from the object to a served resource.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::json;
+use crate::object::Object;
+use crate::resource::{Resource, Rules, Scale, Version};
+use crate::state::{CRDS, State};
+use crate::store::Change;
+
+/// Serves, changes or withdraws the resource that a definition declares.
+pub(crate) fn changed(state: &mut State, change: &Change) {
+    let definition = change.new.value();
+    let id = change.new.key.name();
+    if change.removed {
+        state.resources.remove(id);
+        state.store.drop_table(id);
+        return;
+    }
+    let conflict = name_conflict(state, id, &definition);
+    if conflict.is_none() || state.resources.contains_key(id) {
+        let resource = resource(&definition);
+        state.store.open_table(&resource.table);
+        state
+            .resources
+            .insert(resource.id.clone(), Arc::new(resource));
+    }
+    publish_status(state, &change.new, definition, conflict);
+}
+
+/// The resource that a valid definition declares.
+fn resource(definition: &Value) -> Resource {
+    let names = &definition["spec"]["names"];
+    let owned = |path: &str| json::text(names, path).to_owned();
+    let list = |path: &str| {
+        json::items(names, path)
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
+    };
+    let mut versions: Vec<&Value> = json::items(definition, "spec.versions").iter().collect();
+    let storage = versions
+        .iter()
+        .find(|version| version["storage"] == json!(true));
+    let storage = storage
+        .map_or("", |version| json::text(version, "name"))
+        .to_owned();
+    versions.retain(|version| version["served"] == json!(true));
+    versions.sort_by_key(|version| {
+        std::cmp::Reverse(kube::core::Version::parse(json::text(version, "name")).priority())
+    });
+    let id: Arc<str> = json::text(definition, "metadata.name").into();
+    Resource {
+        table: id.clone(),
+        id,
+        group: json::text(definition, "spec.group").to_owned(),
+        kind: owned("kind"),
+        list_kind: owned("listKind"),
+        plural: owned("plural"),
+        singular: owned("singular"),
+        short_names: list("shortNames"),
+        categories: list("categories"),
+        namespaced: json::text(definition, "spec.scope") == "Namespaced",
+        custom: true,
+        versions: versions.into_iter().map(version).collect(),
+        storage,
+        rules: Rules::CUSTOM,
+    }
+}
+
+fn version(version: &Value) -> Version {
+    let path = |path: &str| json::text(version, path).trim_start_matches('.').to_owned();
+    let scale = json::at(version, "subresources.scale").map(|_| Scale {
+        replicas: path("subresources.scale.specReplicasPath"),
+        status_replicas: path("subresources.scale.statusReplicasPath"),
+        selector: Some(path("subresources.scale.labelSelectorPath"))
+            .filter(|path| !path.is_empty()),
+    });
+    let fields = json::items(version, "selectableFields").iter();
+    let name = json::text(version, "name").to_owned();
+    let warning = (version["deprecated"] == json!(true)).then(|| {
+        match json::text(version, "deprecationWarning") {
+            "" => format!("version {name} is deprecated"),
+            warning => warning.to_owned(),
+        }
+    });
+    Version {
+        name,
+        status: version
+            .pointer("/subresources/status")
+            .is_some_and(|status| !status.is_null()),
+        scale,
+        fields: fields
+            .map(|f| json::text(f, "jsonPath").trim_start_matches('.').to_owned())
+            .collect(),
+        warning,
+    }
+}
+
+/// A name of this definition that another resource of the group already has: its reason and message.
+fn name_conflict(state: &State, id: &str, definition: &Value) -> Option<(&'static str, String)> {
+    let wanted = resource(definition);
+    let others = || {
+        state
+            .resources
+            .values()
+            .filter(|r| r.group == wanted.group && &*r.id != id)
+    };
+    let taken = |name: &str| {
+        others().any(|r| {
+            r.plural == name || r.singular == name || r.short_names.iter().any(|s| s == name)
+        })
+    };
+    let kind_taken = |kind: &str| others().any(|r| r.kind == kind || r.list_kind == kind);
+    let message = |name: &str| format!("{name:?} is already in use");
+    if kind_taken(&wanted.kind) {
+        return Some(("KindConflict", message(&wanted.kind)));
+    }
+    if kind_taken(&wanted.list_kind) {
+        return Some(("ListKindConflict", message(&wanted.list_kind)));
+    }
+    if taken(&wanted.singular) {
+        return Some(("SingularConflict", message(&wanted.singular)));
+    }
+    let short = wanted.short_names.iter().find(|name| taken(name));
+    short.map(|name| ("ShortNamesConflict", message(name)))
+}
+
+/// Writes the conditions as the server's own controllers do, once they differ.
+fn publish_status(
+    state: &mut State,
+    object: &Object,
+    mut definition: Value,
+    conflict: Option<(&'static str, String)>,
+) {
+    let before = definition.clone();
+    let now = state.timestamp();
+    let served = state.resources.contains_key(object.key.name());
+    let (accepted, established) = match &conflict {
+        None => (
+            ("True", "NoConflicts", "no conflicts found".to_owned()),
+            (
+                "True",
+                "InitialNamesAccepted",
+                "the initial names have been accepted".to_owned(),
+            ),
+        ),
+        Some((reason, message)) => (
+            ("False", *reason, message.clone()),
+            (
+                "False",
+                "NotAccepted",
+                "not all names are accepted".to_owned(),
+            ),
+        ),
+    };
+    set_condition(&mut definition, "NamesAccepted", &accepted, &now);
+    if !served || conflict.is_none() {
+        set_condition(&mut definition, "Established", &established, &now);
+    }
+    if object.deleting {
+        let terminating = (
+            "True",
+            "InstanceDeletionInProgress",
+            "CustomResource deletion is in progress".to_owned(),
+        );
+        set_condition(&mut definition, "Terminating", &terminating, &now);
+    }
+    if conflict.is_none() {
+        let names = definition["spec"]["names"].clone();
+        json::put(&mut definition, "status.acceptedNames", names);
+    }
+    let storage = resource(&definition).storage;
+    let mut stored = json::items(&definition, "status.storedVersions").to_vec();
+    if !stored.contains(&json!(storage)) {
+        stored.push(json!(storage));
+    }
+    json::put(&mut definition, "status.storedVersions", stored);
+    if definition != before {
+        let table: Arc<str> = CRDS.into();
+        state.write(&table, &object.key, definition);
+    }
+}
+
+/// Sets a condition; its transition time moves only when its status does.
+fn set_condition(definition: &mut Value, kind: &str, wanted: &(&str, &str, String), now: &str) {
+    let (status, reason, message) = wanted;
+    let mut conditions = json::items(definition, "status.conditions").to_vec();
+    match conditions.iter_mut().find(|condition| condition["type"] == json!(kind)) {
+        Some(condition) if condition["status"] == json!(status) => return,
+        Some(condition) => {
+            *condition = json!({
+                "type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": now,
+            });
+        }
+        None => conditions.push(json!({
+            "type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": now,
+        })),
+    }
+    json::put(definition, "status.conditions", conditions);
+}

@@ -1,0 +1,357 @@
+//! Every way in which the API server says no, worded as a real one words it.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::resource::Resource;
+
+/// An error answer: the body is a `Status` object.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Refusal {
+    pub(crate) code: u16,
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+    /// Boxed, since most results carry none.
+    pub(crate) details: Box<Details>,
+    /// A continue token to go on with, which only an expired list offers.
+    pub(crate) continue_token: Option<String>,
+}
+
+/// `status.details`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Details {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) group: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) kind: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) causes: Vec<Cause>,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) retry_after_seconds: u32,
+}
+
+/// One reason within [`Details`], usually tied to a field.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Cause {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) field: String,
+}
+
+impl Cause {
+    pub(crate) fn required(field: &str, message: &str) -> Self {
+        let message = match message {
+            "" => "Required value".to_owned(),
+            _ => format!("Required value: {message}"),
+        };
+        Self {
+            reason: "FieldValueRequired",
+            message,
+            field: field.to_owned(),
+        }
+    }
+
+    pub(crate) fn invalid(field: &str, value: &Value, message: &str) -> Self {
+        let message = format!("Invalid value: {value}: {message}");
+        Self {
+            reason: "FieldValueInvalid",
+            message,
+            field: field.to_owned(),
+        }
+    }
+
+    pub(crate) fn forbidden(field: &str, message: &str) -> Self {
+        let message = format!("Forbidden: {message}");
+        Self {
+            reason: "FieldValueForbidden",
+            message,
+            field: field.to_owned(),
+        }
+    }
+
+    pub(crate) fn unsupported(field: &str, value: &str, supported: &[&str]) -> Self {
+        let supported: Vec<String> = supported.iter().map(|s| format!("{s:?}")).collect();
+        let message = format!(
+            "Unsupported value: {value:?}: supported values: {}",
+            supported.join(", ")
+        );
+        Self {
+            reason: "FieldValueNotSupported",
+            message,
+            field: field.to_owned(),
+        }
+    }
+}
+
+impl Refusal {
+    fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code: code.as_u16(),
+            reason,
+            message: message.into(),
+            details: Box::default(),
+            continue_token: None,
+        }
+    }
+
+    fn about(mut self, resource: &Resource, name: &str) -> Self {
+        self.details.name = name.to_owned();
+        self.details.group.clone_from(&resource.group);
+        self.details.kind.clone_from(&resource.plural);
+        self
+    }
+
+    pub(crate) fn because(mut self, cause: Cause) -> Self {
+        self.details.causes.push(cause);
+        self
+    }
+
+    pub(crate) fn not_found(resource: &Resource, name: &str) -> Self {
+        let message = format!("{} {name:?} not found", resource.id);
+        Self::new(StatusCode::NOT_FOUND, "NotFound", message).about(resource, name)
+    }
+
+    /// For a subresource or version that a known resource does not have.
+    pub(crate) fn no_such_resource() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "NotFound",
+            "the server could not find the requested resource",
+        )
+    }
+
+    pub(crate) fn already_exists(resource: &Resource, name: &str) -> Self {
+        let message = format!("{} {name:?} already exists", resource.id);
+        Self::new(StatusCode::CONFLICT, "AlreadyExists", message).about(resource, name)
+    }
+
+    pub(crate) fn conflict(resource: &Resource, name: &str, why: &str) -> Self {
+        let message = format!(
+            "Operation cannot be fulfilled on {} {name:?}: {why}",
+            resource.id
+        );
+        Self::new(StatusCode::CONFLICT, "Conflict", message).about(resource, name)
+    }
+
+    pub(crate) fn modified(resource: &Resource, name: &str) -> Self {
+        let why = "the object has been modified; please apply your changes to the latest version and try again";
+        Self::conflict(resource, name, why)
+    }
+
+    pub(crate) fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
+        let message = match name {
+            "" => format!("{} is forbidden: {why}", resource.id),
+            _ => format!("{} {name:?} is forbidden: {why}", resource.id),
+        };
+        Self::new(StatusCode::FORBIDDEN, "Forbidden", message).about(resource, name)
+    }
+
+    pub(crate) fn invalid(resource: &Resource, name: &str, causes: Vec<Cause>) -> Self {
+        Self::invalid_kind(&resource.group, &resource.kind, name, causes)
+    }
+
+    pub(crate) fn invalid_kind(group: &str, kind: &str, name: &str, causes: Vec<Cause>) -> Self {
+        let dot = if group.is_empty() { "" } else { "." };
+        let mut message = format!("{kind}{dot}{group} {name:?} is invalid: ");
+        let lines: Vec<String> = causes
+            .iter()
+            .map(|c| format!("{}: {}", c.field, c.message))
+            .collect();
+        let _ = match lines.as_slice() {
+            [one] => write!(message, "{one}"),
+            many => write!(message, "[{}]", many.join(", ")),
+        };
+        let mut refusal = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message);
+        *refusal.details = Details {
+            name: name.to_owned(),
+            group: group.to_owned(),
+            kind: kind.to_owned(),
+            causes,
+            retry_after_seconds: 0,
+        };
+        refusal
+    }
+
+    /// A patch that is well-formed but cannot be applied.
+    pub(crate) fn patch_failed(resource: &Resource, name: &str, why: &str) -> Self {
+        let message = "the server rejected our request due to an error in our request";
+        let cause = Cause {
+            reason: "UnexpectedServerResponse",
+            message: why.to_owned(),
+            field: String::new(),
+        };
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
+            .about(resource, name)
+            .because(cause)
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
+    }
+
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized")
+    }
+
+    pub(crate) fn method_not_allowed(resource: &Resource, verb: &str) -> Self {
+        let message = format!(
+            "{verb} is not supported on resources of kind {:?}",
+            resource.id
+        );
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message).about(resource, "")
+    }
+
+    pub(crate) fn unsupported_here(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+    }
+
+    pub(crate) fn unsupported_media_type(accepted: &[&str]) -> Self {
+        let message = format!(
+            "the body of the request was in an unknown format - accepted media types include: {}",
+            accepted.join(", ")
+        );
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UnsupportedMediaType",
+            message,
+        )
+    }
+
+    pub(crate) fn not_acceptable() -> Self {
+        let message = "only the following media types are accepted: application/json";
+        Self::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message)
+    }
+
+    pub(crate) fn too_large(message: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "RequestEntityTooLarge",
+            message,
+        )
+    }
+
+    pub(crate) fn expired(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::GONE, "Expired", message)
+    }
+
+    pub(crate) fn future_revision(wanted: u64, current: u64) -> Self {
+        let message = format!("Timeout: Too large resource version: {wanted}, current: {current}");
+        let cause = Cause {
+            reason: "ResourceVersionTooLarge",
+            message: "Too large resource version".to_owned(),
+            field: String::new(),
+        };
+        let mut refusal = Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message).because(cause);
+        refusal.details.retry_after_seconds = 1;
+        refusal
+    }
+
+    /// An error without a reason, as the server answers what it did not foresee.
+    pub(crate) fn unforeseen(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "", message)
+    }
+
+    pub(crate) fn internal(message: &str) -> Self {
+        let cause = Cause {
+            reason: "",
+            message: message.to_owned(),
+            field: String::new(),
+        };
+        let message = format!("Internal error occurred: {message}");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message).because(cause)
+    }
+
+    /// The usual `Status` for a bare HTTP code, which injected faults answer with.
+    pub(crate) fn of_code(code: u16, retry_after_seconds: u32) -> Self {
+        let (reason, message) = match code {
+            400 => (
+                "BadRequest",
+                "the server rejected our request for an unknown reason",
+            ),
+            401 => ("Unauthorized", "Unauthorized"),
+            403 => ("Forbidden", "forbidden: injected by the simulator"),
+            404 => (
+                "NotFound",
+                "the server could not find the requested resource",
+            ),
+            409 => (
+                "Conflict",
+                "Operation cannot be fulfilled: injected by the simulator",
+            ),
+            410 => (
+                "Expired",
+                "The resourceVersion for the provided watch is too old.",
+            ),
+            429 => (
+                "TooManyRequests",
+                "The server has received too many requests and has asked us to try again later",
+            ),
+            500 => (
+                "InternalError",
+                "Internal error occurred: injected by the simulator",
+            ),
+            503 => (
+                "ServiceUnavailable",
+                "the server is currently unable to handle the request",
+            ),
+            504 => (
+                "Timeout",
+                "Timeout: request did not complete within the allotted timeout",
+            ),
+            _ => ("", "injected by the simulator"),
+        };
+        let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut refusal = Self::new(status, reason, message);
+        refusal.details.retry_after_seconds = retry_after_seconds;
+        refusal
+    }
+
+    /// The `Status` object.
+    pub(crate) fn status(&self) -> Value {
+        let mut status = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": self.message, "code": self.code,
+        });
+        if let Some(token) = &self.continue_token {
+            status["metadata"]["continue"] = json!(token);
+        }
+        if !self.reason.is_empty() {
+            status["reason"] = json!(self.reason);
+        }
+        if *self.details != Details::default() {
+            status["details"] = serde_json::to_value(&self.details).unwrap_or_default();
+        }
+        status
+    }
+
+    pub(crate) fn body(&self) -> Bytes {
+        Bytes::from(self.status().to_string())
+    }
+}
+
+/// The `Status` that answers a completed deletion.
+pub(crate) fn deleted(resource: &Resource, name: &str, uid: &str) -> Bytes {
+    let mut details = json!({ "name": name, "kind": resource.plural, "uid": uid });
+    if !resource.group.is_empty() {
+        details["group"] = json!(resource.group);
+    }
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details,
+    });
+    Bytes::from(status.to_string())
+}
+
+// The signature is the one that serde's attribute calls.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}

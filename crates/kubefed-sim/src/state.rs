@@ -1,0 +1,157 @@
+//! Everything a simulated cluster knows: a plain data structure that only requests, its own loops
+//! and injected faults change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::catalogue::BUILTINS;
+use crate::clock::{Clock, rfc3339};
+use crate::cluster::ClusterOptions;
+use crate::crd;
+use crate::object::{Key, Object};
+use crate::resource::Resource;
+use crate::store::{Change, Store};
+
+pub(crate) const NAMESPACES: &str = "namespaces";
+pub(crate) const CRDS: &str = "customresourcedefinitions.apiextensions.k8s.io";
+
+pub(crate) struct State {
+    pub(crate) store: Store,
+    pub(crate) resources: BTreeMap<Arc<str>, Arc<Resource>>,
+    pub(crate) options: ClusterOptions,
+    pub(crate) clock: Clock,
+    pub(crate) random: fastrand::Rng,
+}
+
+impl State {
+    pub(crate) fn new(options: ClusterOptions, clock: Clock, seed: u64) -> Self {
+        let mut state = Self {
+            store: Store::new(options.history_max),
+            resources: BTreeMap::new(),
+            options,
+            clock,
+            random: fastrand::Rng::with_seed(seed),
+        };
+        for row in BUILTINS {
+            let resource = row.resource();
+            if resource.allows("list") {
+                state.store.open_table(&resource.table);
+            }
+            state
+                .resources
+                .insert(resource.id.clone(), Arc::new(resource));
+        }
+        for namespace in ["default", "kube-node-lease", "kube-public", "kube-system"] {
+            let value = serde_json::json!({ "metadata": { "name": namespace } });
+            // The four names are valid and the table is empty.
+            let _ = state.insert(NAMESPACES, None, value);
+        }
+        state.react();
+        state
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn timestamp(&self) -> String {
+        rfc3339(self.now())
+    }
+
+    pub(crate) fn resource(&self, id: &str) -> Option<Arc<Resource>> {
+        self.resources.get(id).cloned()
+    }
+
+    /// The resource that serves a kind in a group, as owner references name it.
+    pub(crate) fn resource_of_kind(&self, api_version: &str, kind: &str) -> Option<Arc<Resource>> {
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        self.resources
+            .values()
+            .find(|resource| resource.group == group && resource.kind == kind)
+            .cloned()
+    }
+
+    pub(crate) fn object(
+        &self,
+        table: &str,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Option<&Arc<Object>> {
+        self.store.get(table, &Key::new(namespace, name))
+    }
+
+    /// A version 4 UUID from the seed.
+    pub(crate) fn uid(&mut self) -> String {
+        let bits = self.random.u128(..);
+        let bits = bits & !(0xf << 76) | (0x4 << 76);
+        let bits = bits & !(0x3 << 62) | (0x2 << 62);
+        let hex = format!("{bits:032x}");
+        format!(
+            "{}-{}-{}-{}-{}",
+            &hex[..8],
+            &hex[8..12],
+            &hex[12..16],
+            &hex[16..20],
+            &hex[20..]
+        )
+    }
+
+    /// Characters for generated names: no vowels, so that no words appear.
+    pub(crate) fn suffix(&mut self, length: usize) -> String {
+        const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+        (0..length)
+            .map(|_| char::from(ALPHABET[self.random.usize(..ALPHABET.len())]))
+            .collect()
+    }
+
+    /// Lets the cluster's own machinery see what was written.
+    pub(crate) fn react(&mut self) {
+        loop {
+            let changes = self.store.take_unseen();
+            if changes.is_empty() {
+                return;
+            }
+            for (table, change) in changes {
+                self.observe(&table, &change);
+            }
+        }
+    }
+
+    fn observe(&mut self, table: &Arc<str>, change: &Change) {
+        if **table == *CRDS {
+            crd::changed(self, change);
+        }
+    }
+
+    /// The groups that are served, core first, then in the order of the catalogue, then by name.
+    pub(crate) fn groups(&self) -> Vec<String> {
+        let mut seen = BTreeSet::new();
+        let builtin = BUILTINS.iter().map(|row| row.resource().group);
+        let custom = self
+            .resources
+            .values()
+            .filter(|resource| resource.custom)
+            .map(|r| r.group.clone());
+        builtin
+            .chain(custom)
+            .filter(|group| seen.insert(group.clone()))
+            .collect()
+    }
+
+    /// The resources of a group in a stable order: catalogue rows as written, then by name.
+    pub(crate) fn resources_of(&self, group: &str) -> Vec<Arc<Resource>> {
+        self.resources
+            .values()
+            .filter(|resource| resource.group == group)
+            .cloned()
+            .collect()
+    }
+
+    /// Writes a value as it is, unless nothing changed.
+    pub(crate) fn write(&mut self, table: &Arc<str>, key: &Key, mut value: Value) -> Arc<Object> {
+        self.store.put(table, key, &mut value)
+    }
+}

@@ -1,0 +1,54 @@
+//! What any Kubernetes API server does, as scenarios over a [`kube::Client`].
+//!
+//! A scenario knows nothing of the simulator: it gets a client and a namespace of its own, and works
+//! the same against a real server.
+
+mod collections;
+mod custom;
+mod deletion;
+mod discovery;
+mod objects;
+mod patches;
+mod watches;
+mod world;
+
+use world::{Scenario, World};
+
+fn scenarios() -> Vec<(&'static str, Scenario)> {
+    [
+        objects::SCENARIOS,
+        patches::SCENARIOS,
+        collections::SCENARIOS,
+        watches::SCENARIOS,
+        deletion::SCENARIOS,
+        custom::SCENARIOS,
+        discovery::SCENARIOS,
+    ]
+    .concat()
+}
+
+#[test]
+fn the_simulated_api_server_conforms() {
+    let mut failures = Vec::new();
+    for (index, (name, scenario)) in scenarios().into_iter().enumerate() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let outcome = runtime.block_on(async {
+            let cluster = kubefed_sim::Cluster::new("conformance");
+            let world = World::new(cluster.client(), &format!("scenario-{index}")).await?;
+            scenario(world).await
+        });
+        if let Err(error) = outcome {
+            failures.push(format!("{name}: {error:#}"));
+        }
+    }
+    assert!(
+        failures.is_empty(),
+        "{} scenarios failed:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+}
