@@ -35,6 +35,11 @@ impl Clock {
         self.epoch.saturating_add(elapsed).unwrap_or(Timestamp::MAX)
     }
 
+    /// The moment at which a time since the beginning is reached.
+    pub(crate) fn instant(&self, elapsed: Duration) -> Instant {
+        self.start + elapsed
+    }
+
     /// Time since the simulation began.
     #[must_use]
     pub fn elapsed(&self) -> Duration {

@@ -1,11 +1,17 @@
 //! A simulated cluster and the ways to reach it.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
 use kube::Client;
 use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
+use crate::behaviour::Behaviour;
 use crate::clock::Clock;
 use crate::object::Key;
 use crate::service::Endpoint;
@@ -42,6 +48,9 @@ pub(crate) struct Shared {
     pub(crate) name: String,
     pub(crate) clock: Clock,
     state: Mutex<State>,
+    /// Tells the task below that the loops may have work.
+    wake: Arc<Notify>,
+    driver: OnceLock<AbortHandle>,
 }
 
 /// How a [`Cluster`] is made.
@@ -51,6 +60,8 @@ pub struct ClusterOptions {
     pub(crate) version: String,
     pub(crate) history_max: usize,
     pub(crate) seed: u64,
+    pub(crate) reaction: Duration,
+    pub(crate) off: BTreeSet<Behaviour>,
 }
 
 impl ClusterOptions {
@@ -62,6 +73,9 @@ impl ClusterOptions {
             // About what a busy API server's watch caches hold.
             history_max: 4096,
             seed: 0,
+            // Long enough that clients see the states in between, short enough to be no wait.
+            reaction: Duration::from_millis(10),
+            off: BTreeSet::new(),
         }
     }
 
@@ -87,6 +101,24 @@ impl ClusterOptions {
         self
     }
 
+    /// How long the cluster's own loops take to notice a change.
+    #[must_use]
+    pub fn reaction(mut self, delay: Duration) -> Self {
+        self.reaction = delay;
+        self
+    }
+
+    /// Switches a behaviour off.
+    #[must_use]
+    pub fn without(mut self, behaviour: Behaviour) -> Self {
+        self.off.insert(behaviour);
+        self
+    }
+
+    pub(crate) fn has(&self, behaviour: Behaviour) -> bool {
+        !self.off.contains(&behaviour)
+    }
+
     pub(crate) fn endpoint(&self) -> String {
         format!("{}.sim", self.name)
     }
@@ -110,8 +142,15 @@ impl Cluster {
         let name = options.name.clone();
         let seed = options.seed;
         let state = Mutex::new(State::new(options, clock, seed));
+        let (wake, driver) = (Arc::new(Notify::new()), OnceLock::new());
         Self {
-            shared: Arc::new(Shared { name, clock, state }),
+            shared: Arc::new(Shared {
+                name,
+                clock,
+                state,
+                wake,
+                driver,
+            }),
         }
     }
 
@@ -146,6 +185,18 @@ impl Cluster {
     #[must_use]
     pub fn resource_version(&self) -> u64 {
         self.shared.lock().store.revision()
+    }
+
+    /// Waits until the cluster's own loops have nothing left to do, now or later.
+    ///
+    /// A cluster lives on the tokio runtime on which it was first used.
+    pub async fn settled(&self) {
+        self.shared.start();
+        loop {
+            let due = self.shared.lock().work();
+            let Some(due) = due else { return };
+            tokio::time::sleep_until(self.shared.clock.instant(due)).await;
+        }
     }
 
     /// Forgets all history: watches and `continue` tokens from before now are answered with 410.
@@ -185,8 +236,48 @@ impl fmt::Debug for Cluster {
 }
 
 impl Shared {
+    /// Starts the task that runs the loops, the first time it is called.
+    pub(crate) fn start(self: &Arc<Self>) {
+        self.driver.get_or_init(|| {
+            let task = drive(Arc::downgrade(self), self.wake.clone());
+            tokio::spawn(task).abort_handle()
+        });
+    }
+
+    /// Tells the loops that there may be work.
+    pub(crate) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         // A panic is answered with 500; the data behind it is still the best there is.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(driver) = self.driver.get() {
+            driver.abort();
+        }
+    }
+}
+
+/// Runs the loops of a cluster until it is dropped.
+async fn drive(shared: Weak<Shared>, wake: Arc<Notify>) {
+    loop {
+        let next = {
+            let Some(shared) = shared.upgrade() else {
+                return;
+            };
+            // A panic is a bug of one loop; the others go on.
+            let due = catch_unwind(AssertUnwindSafe(|| shared.lock().work())).unwrap_or_default();
+            due.map(|due| shared.clock.instant(due))
+        };
+        match next {
+            // Why it woke does not matter: it looks at the queue again.
+            Some(due) => drop(tokio::time::timeout_at(due, wake.notified()).await),
+            None => wake.notified().await,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Simulated Kubernetes clusters in one process: an API server that tells the truth.
 
+mod access;
 mod admission;
 mod api;
 mod behaviour;
@@ -20,6 +21,7 @@ mod service;
 mod state;
 mod store;
 
+pub use behaviour::Behaviour;
 pub use clock::Clock;
 pub use cluster::{Cluster, ClusterOptions};
 pub use k8s_openapi;

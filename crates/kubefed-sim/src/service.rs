@@ -72,6 +72,7 @@ where
         }
         Err(error) => return Err(error),
     };
+    shared.start();
     // A panic is a bug of the simulator; it must cost this request and not the client.
     let answer = catch_unwind(AssertUnwindSafe(|| {
         let mut state = shared.lock();
@@ -80,6 +81,7 @@ where
         answer
     }))
     .unwrap_or_else(|_| Err(Refusal::internal("the simulated API server panicked")));
+    shared.wake();
     Ok(match answer {
         Ok(answer) => respond(shared, answer),
         Err(refusal) => refuse(&refusal),

@@ -7,10 +7,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::access::Tokens;
+use crate::behaviour::Queue;
 use crate::catalogue::BUILTINS;
 use crate::clock::{Clock, rfc3339};
 use crate::cluster::ClusterOptions;
 use crate::crd;
+use crate::json;
 use crate::object::{Key, Object};
 use crate::resource::Resource;
 use crate::store::{Change, Store};
@@ -24,6 +27,8 @@ pub(crate) struct State {
     pub(crate) options: ClusterOptions,
     pub(crate) clock: Clock,
     pub(crate) random: fastrand::Rng,
+    pub(crate) work: Queue,
+    pub(crate) tokens: Tokens,
 }
 
 impl State {
@@ -34,6 +39,8 @@ impl State {
             options,
             clock,
             random: fastrand::Rng::with_seed(seed),
+            work: Queue::default(),
+            tokens: Tokens::default(),
         };
         for row in BUILTINS {
             let resource = row.resource();
@@ -124,6 +131,7 @@ impl State {
         if **table == *CRDS {
             crd::changed(self, change);
         }
+        self.enqueue(table, change);
     }
 
     /// The groups that are served, core first, then in the order of the catalogue, then by name.
@@ -150,8 +158,41 @@ impl State {
             .collect()
     }
 
-    /// Writes a value as it is, unless nothing changed.
+    /// Stores what became of an object: nothing if it is the same, its end if nothing holds it.
+    pub(crate) fn save(&mut self, resource: &Resource, current: &Object, new: Value) {
+        if released(resource, &new) {
+            self.store.remove(&resource.table, &current.key);
+        } else if new != current.value() {
+            self.write(&resource.table, &current.key, new);
+        }
+    }
+
+    /// Takes a finalizer off an object.
+    pub(crate) fn release(&mut self, object: &Object, table: &str, finalizer: &str) {
+        let Some(resource) = self.resource(table) else {
+            return;
+        };
+        let mut value = object.value();
+        let mut finalizers = json::items(&value, "metadata.finalizers").to_vec();
+        finalizers.retain(|name| name != finalizer);
+        if finalizers.is_empty() {
+            json::take(&mut value, "metadata.finalizers");
+        } else {
+            json::put(&mut value, "metadata.finalizers", finalizers);
+        }
+        self.save(&resource, object, value);
+    }
+
+    /// Writes a value as it is.
     pub(crate) fn write(&mut self, table: &Arc<str>, key: &Key, mut value: Value) -> Arc<Object> {
         self.store.put(table, key, &mut value)
     }
+}
+
+/// Whether a deleted object has nothing left to wait for.
+pub(crate) fn released(resource: &Resource, value: &Value) -> bool {
+    json::at(value, "metadata.deletionTimestamp").is_some()
+        && json::number(value, "metadata.deletionGracePeriodSeconds").unwrap_or(0) == 0
+        && json::items(value, "metadata.finalizers").is_empty()
+        && !(resource.rules.terminates && !json::items(value, "spec.finalizers").is_empty())
 }

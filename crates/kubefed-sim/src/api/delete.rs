@@ -181,14 +181,6 @@ impl DeleteOptions {
             dry_run: call.dry_run() || json::items(&body, "dryRun").contains(&json!("All")),
         })
     }
-
-    pub(crate) fn background(uid: &str) -> Self {
-        Self {
-            propagation: Some(Propagation::Background),
-            uid: Some(uid.to_owned()),
-            ..Self::default()
-        }
-    }
 }
 
 fn bad_policy(policy: &str) -> Refusal {

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use serde_json::{Value, json};
 
-pub(crate) use self::delete::{DeleteOptions, Propagation};
+pub(crate) use self::delete::{DeleteOptions, FOREGROUND, ORPHAN, Propagation};
 pub(crate) use self::watch::{BOOKMARK_INTERVAL, Step as WatchStep, Watch};
 use crate::discovery;
 use crate::json;

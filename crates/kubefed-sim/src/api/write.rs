@@ -14,7 +14,7 @@ use crate::refusal::{Cause, Refusal};
 use crate::resource::{Generation, Resource, Version};
 use crate::reviews;
 use crate::selector::selector_text;
-use crate::state::{NAMESPACES, State};
+use crate::state::{CRDS, NAMESPACES, State, released};
 
 /// The part of an object that an update may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +73,11 @@ impl State {
         mut value: Value,
         dry_run: bool,
     ) -> Result<Arc<Object>, Refusal> {
+        let definition = self.object(CRDS, None, &resource.id);
+        if resource.custom && definition.is_some_and(|definition| definition.deleting) {
+            let message = "create not allowed while custom resource definition is terminating";
+            return Err(Refusal::unsupported_here(message));
+        }
         metadata::normalise(&mut value)?;
         place(&mut value, namespace)?;
         if !json::text(&value, "metadata.resourceVersion").is_empty() {
@@ -336,14 +341,6 @@ impl State {
         })?;
         Ok(Answer::value(&view(&object.value())))
     }
-}
-
-/// Whether a deleted object has nothing left to wait for.
-fn released(resource: &Resource, value: &Value) -> bool {
-    json::at(value, "metadata.deletionTimestamp").is_some()
-        && json::number(value, "metadata.deletionGracePeriodSeconds").unwrap_or(0) == 0
-        && json::items(value, "metadata.finalizers").is_empty()
-        && !(resource.rules.terminates && !json::items(value, "spec.finalizers").is_empty())
 }
 
 /// Keeps an update within its part of the object.

@@ -3,13 +3,14 @@
 use anyhow::ensure;
 use serde_json::{Value, json};
 
-use crate::world::{Outcome, World, claim, scenarios, version};
+use crate::world::{Outcome, World, claim, names, scenarios, version};
 
 scenarios![
     a_definition_is_established_and_served,
     custom_objects_follow_the_rules_of_custom_objects,
     versions_are_served_as_declared,
     bad_definitions_are_refused,
+    withdrawing_a_definition_deletes_its_objects,
 ];
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
@@ -239,5 +240,51 @@ async fn bad_definitions_are_refused(world: World) -> Outcome {
             "{field}: {status}"
         );
     }
+    Ok(())
+}
+
+async fn withdrawing_a_definition_deletes_its_objects(world: World) -> Outcome {
+    install(&world, false).await?;
+    let path = widgets(&world, "v1");
+    let mut held = widget(&world, "v1", "held");
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    let created = world.post(&path, &held).await?.expect(201)?;
+    world
+        .post(&path, &widget(&world, "v1", "free"))
+        .await?
+        .expect(201)?;
+    let mut events = world
+        .watch(
+            &format!("{path}?watch=1&resourceVersion={}", version(&created)),
+            &[],
+        )
+        .await?;
+    let definition = format!("{DEFINITIONS}/widgets.{}", group(&world));
+    world.delete(&definition, &json!({})).await?.expect(200)?;
+    events.expect(&["ADDED free"]).await?;
+    let list = world
+        .until(&path, "only held is left", |answer| {
+            names(&answer.body) == ["held"]
+        })
+        .await?;
+    claim(
+        &list.body["items"][0]["metadata"],
+        &json!({ "deletionGracePeriodSeconds": 0 }),
+    )?;
+    let refused = world.post(&path, &widget(&world, "v1", "late")).await?;
+    refused.refused(405, "MethodNotAllowed")?;
+    world
+        .merge(
+            &format!("{path}/held"),
+            &json!({ "metadata": { "finalizers": null } }),
+        )
+        .await?
+        .expect(200)?;
+    world
+        .until(&definition, "gone", |answer| answer.code == 404)
+        .await?;
+    world
+        .until(&path, "gone", |answer| answer.code == 404)
+        .await?;
     Ok(())
 }

@@ -109,7 +109,10 @@ async fn objects_enter_and_leave_a_selection(world: World) -> Outcome {
 
 async fn a_watch_ends_after_its_timeout(world: World) -> Outcome {
     let created = world.config_map("a", &json!({})).await?;
-    let query = format!("timeoutSeconds=3&resourceVersion={}", version(&created));
+    let query = format!(
+        "labelSelector=none&timeoutSeconds=3&resourceVersion={}",
+        version(&created)
+    );
     let start = tokio::time::Instant::now();
     let mut events = world.watch(&watch(&query), &[]).await?;
     ensure!(events.next().await?.is_none());
