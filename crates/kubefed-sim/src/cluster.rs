@@ -1,6 +1,6 @@
 //! A simulated cluster and the ways to reach it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -13,7 +13,10 @@ use tokio::task::AbortHandle;
 
 use crate::behaviour::Behaviour;
 use crate::clock::Clock;
+use crate::fault::{Effect, Fault, FaultId};
+use crate::log::RequestRecord;
 use crate::object::Key;
+use crate::route::Verb;
 use crate::service::Endpoint;
 use crate::state::State;
 
@@ -47,10 +50,12 @@ pub struct Cluster {
 pub(crate) struct Shared {
     pub(crate) name: String,
     pub(crate) clock: Clock,
+    pub(crate) latency: Duration,
     state: Mutex<State>,
     /// Tells the task below that the loops may have work.
     wake: Arc<Notify>,
     driver: OnceLock<AbortHandle>,
+    pub(crate) faults_changed: Notify,
 }
 
 /// How a [`Cluster`] is made.
@@ -61,6 +66,8 @@ pub struct ClusterOptions {
     pub(crate) history_max: usize,
     pub(crate) seed: u64,
     pub(crate) reaction: Duration,
+    pub(crate) latency: Duration,
+    pub(crate) requests_max: usize,
     pub(crate) off: BTreeSet<Behaviour>,
 }
 
@@ -75,6 +82,9 @@ impl ClusterOptions {
             seed: 0,
             // Long enough that clients see the states in between, short enough to be no wait.
             reaction: Duration::from_millis(10),
+            latency: Duration::ZERO,
+            // A test's worth; about 2 MB at most.
+            requests_max: 10_000,
             off: BTreeSet::new(),
         }
     }
@@ -98,6 +108,20 @@ impl ClusterOptions {
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// How long every answer takes at least.
+    #[must_use]
+    pub fn latency(mut self, latency: Duration) -> Self {
+        self.latency = latency;
+        self
+    }
+
+    /// How many requests [`Cluster::requests`] remembers; 0 records none.
+    #[must_use]
+    pub fn requests_max(mut self, requests: usize) -> Self {
+        self.requests_max = requests;
         self
     }
 
@@ -140,17 +164,19 @@ impl Cluster {
     #[must_use]
     pub fn on_clock(options: ClusterOptions, clock: Clock) -> Self {
         let name = options.name.clone();
-        let seed = options.seed;
+        let (seed, latency) = (options.seed, options.latency);
         let state = Mutex::new(State::new(options, clock, seed));
-        let (wake, driver) = (Arc::new(Notify::new()), OnceLock::new());
+        let shared = Shared {
+            name,
+            clock,
+            latency,
+            state,
+            wake: Arc::new(Notify::new()),
+            driver: OnceLock::new(),
+            faults_changed: Notify::new(),
+        };
         Self {
-            shared: Arc::new(Shared {
-                name,
-                clock,
-                state,
-                wake,
-                driver,
-            }),
+            shared: Arc::new(shared),
         }
     }
 
@@ -178,7 +204,7 @@ impl Cluster {
     /// The API server as a [`tower::Service`].
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
-        Endpoint::new(self.shared.clone())
+        Endpoint::trusting(self.shared.clone())
     }
 
     /// The resource version of the last write.
@@ -199,9 +225,68 @@ impl Cluster {
         }
     }
 
-    /// Forgets all history: watches and `continue` tokens from before now are answered with 410.
-    pub fn compact(&self) {
-        self.shared.lock().store.compact();
+    /// Makes something go wrong, until it is [lifted](Self::lift) or has hit as often as it should.
+    pub fn inject(&self, fault: Fault) -> FaultId {
+        let id = {
+            let mut state = self.shared.lock();
+            match fault.effect() {
+                Effect::EndWatches => state.faults.ended += 1,
+                Effect::CutConnections => state.faults.cut += 1,
+                Effect::Compact => state.store.compact(),
+                Effect::RevokeToken(token) => drop(state.tokens.revoke(token)),
+                _ => {}
+            }
+            if fault.effect().is_immediate() {
+                state.faults.spent()
+            } else {
+                state.faults.insert(fault)
+            }
+        };
+        self.shared.faults_changed();
+        id
+    }
+
+    /// Ends a fault; false where it had ended already.
+    pub fn lift(&self, id: FaultId) -> bool {
+        let lifted = self.shared.lock().faults.lift(id);
+        self.shared.faults_changed();
+        lifted
+    }
+
+    /// Ends every fault.
+    pub fn lift_all(&self) {
+        self.shared.lock().faults.lift_all();
+        self.shared.faults_changed();
+    }
+
+    /// The last requests, oldest first, up to [`ClusterOptions::requests_max`].
+    #[must_use]
+    pub fn requests(&self) -> Vec<RequestRecord> {
+        self.shared.lock().log.records()
+    }
+
+    /// Forgets the recorded requests; counts and trace go on.
+    pub fn forget_requests(&self) {
+        self.shared.lock().log.forget_records();
+    }
+
+    /// How many requests there were by verb and resource, since the beginning.
+    #[must_use]
+    pub fn request_counts(&self) -> BTreeMap<(Verb, String), u64> {
+        self.shared.lock().log.counts()
+    }
+
+    /// One number for everything that was asked and answered so far, and when. Two runs of the same
+    /// program with the same seed have the same trace.
+    #[must_use]
+    pub fn trace(&self) -> u64 {
+        self.shared.lock().log.trace()
+    }
+
+    /// A bearer token of an administrator.
+    #[must_use]
+    pub fn admin_token(&self) -> String {
+        self.shared.lock().admin_token.clone()
     }
 
     /// A stored object, read past the API: no fault, latency or log entry. `resource` is `plural` or
@@ -242,6 +327,12 @@ impl Shared {
             let task = drive(Arc::downgrade(self), self.wake.clone());
             tokio::spawn(task).abort_handle()
         });
+    }
+
+    /// Lets held requests, open watches and connections look at the faults again.
+    fn faults_changed(&self) {
+        self.faults_changed.notify_waiters();
+        self.lock().store.wake_all();
     }
 
     /// Tells the loops that there may be work.

@@ -1,6 +1,5 @@
-//! The API server as a `tower::Service`.
+//! The API server as a `tower::Service`: faults, authentication and the request log around it.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -8,18 +7,24 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures::stream;
-use http::{Request, Response, StatusCode, header};
+use futures::{FutureExt as _, stream};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited, StreamBody};
-use tokio::time::Instant;
 
-use crate::api::{Answer, BODY_MAX, BOOKMARK_INTERVAL, JSON, Watch, WatchStep};
+use crate::api::{Answer, BODY_MAX, JSON, Subject};
 use crate::cluster::Shared;
+use crate::fault::Effect;
+use crate::log::RequestRecord;
+use crate::network::{refused, reset};
 use crate::refusal::Refusal;
+use crate::route::Verb;
+use crate::state::State;
+use crate::watching::Watching;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The body of an answer. A watch is a body that does not end.
 pub type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -28,11 +33,23 @@ pub type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
 #[derive(Clone)]
 pub struct Endpoint {
     shared: Arc<Shared>,
+    /// Requests without a bearer token are those of an administrator.
+    trusting: bool,
 }
 
 impl Endpoint {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(crate) fn trusting(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            trusting: true,
+        }
+    }
+
+    pub(crate) fn checked(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            trusting: false,
+        }
     }
 }
 
@@ -50,66 +67,260 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        Box::pin(serve(self.shared.clone(), request))
+        let this = self.clone();
+        Box::pin(async move {
+            let served = AssertUnwindSafe(this.serve(request)).catch_unwind().await;
+            // A panic is a bug of the simulator; it must cost this request and not the client.
+            served.unwrap_or_else(|_| {
+                Ok(refuse(&Refusal::internal(
+                    "the simulated API server panicked",
+                )))
+            })
+        })
     }
 }
 
-async fn serve<B>(
-    shared: Arc<Shared>,
-    request: Request<B>,
-) -> Result<Response<ResponseBody>, BoxError>
-where
-    B: HttpBody<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    let (head, body) = request.into_parts();
-    let body = match Limited::new(body, BODY_MAX).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
-            return Ok(refuse(&Refusal::too_large(format!(
-                "Request entity too large: limit is {BODY_MAX}"
-            ))));
+/// A request that was read, and what is known of it before it is served.
+struct Received {
+    head: Parts,
+    body: Bytes,
+    subject: Subject,
+    user_agent: String,
+}
+
+/// What faults make of an answer.
+#[derive(Default)]
+struct Spoilers {
+    repeat: bool,
+    lose: bool,
+    truncate: bool,
+    behind: u64,
+}
+
+impl Endpoint {
+    async fn serve<B>(self, request: Request<B>) -> Result<Response<ResponseBody>, BoxError>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let shared = self.shared.clone();
+        shared.start();
+        let (head, body) = request.into_parts();
+        let subject = Subject::of(&head);
+        let agent = head
+            .headers
+            .get(header::USER_AGENT)
+            .and_then(|value| value.to_str().ok());
+        let user_agent = agent.unwrap_or("").to_owned();
+        let body = match Limited::new(body, BODY_MAX).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => {
+                let message = format!("Request entity too large: limit is {BODY_MAX}");
+                return Ok(refuse(&Refusal::too_large(message)));
+            }
+            Err(error) => return Err(error),
+        };
+        let received = Received {
+            head,
+            body,
+            subject,
+            user_agent,
+        };
+        let effects = {
+            let mut state = shared.lock();
+            state.faults.strike(&received.subject, &received.user_agent)
+        };
+        if !shared.latency.is_zero() {
+            tokio::time::sleep(shared.latency).await;
         }
-        Err(error) => return Err(error),
-    };
-    shared.start();
-    // A panic is a bug of the simulator; it must cost this request and not the client.
-    let answer = catch_unwind(AssertUnwindSafe(|| {
-        let mut state = shared.lock();
-        let answer = state.serve(&head, body);
+        let mut spoilers = Spoilers::default();
+        for (effect, counted) in effects {
+            match effect {
+                Effect::Refuse => {
+                    record(&mut shared.lock(), &received, None);
+                    return Err(refused().into());
+                }
+                Effect::LoseRequest => {
+                    record(&mut shared.lock(), &received, None);
+                    return Err(reset(&effect).into());
+                }
+                Effect::Freeze if counted => std::future::pending().await,
+                Effect::Freeze => thawed(&shared, &received).await,
+                Effect::Delay(time) => tokio::time::sleep(time).await,
+                Effect::Status {
+                    code,
+                    retry_after_seconds,
+                } => {
+                    record(&mut shared.lock(), &received, Some(code));
+                    return Ok(refuse(&Refusal::of_code(code, retry_after_seconds)));
+                }
+                Effect::LoseAnswer => spoilers.lose = true,
+                Effect::Repeat => spoilers.repeat = true,
+                Effect::Truncate => spoilers.truncate = true,
+                Effect::Stale(revisions) => spoilers.behind = revisions,
+                _ => {}
+            }
+        }
+        self.answer(&received, &spoilers)
+    }
+
+    /// Serves the request under the lock of the cluster, in one go.
+    fn answer(
+        self,
+        received: &Received,
+        spoilers: &Spoilers,
+    ) -> Result<Response<ResponseBody>, BoxError> {
+        let (answer, warnings) = {
+            let mut state = self.shared.lock();
+            let mut answer = catch_unwind(AssertUnwindSafe(|| {
+                self.handle(&mut state, received, spoilers)
+            }));
+            if spoilers.repeat {
+                answer = catch_unwind(AssertUnwindSafe(|| {
+                    self.handle(&mut state, received, spoilers)
+                }));
+            }
+            let answer = answer
+                .unwrap_or_else(|_| Err(Refusal::internal("the simulated API server panicked")));
+            let code = match &answer {
+                Ok(Answer::Json { code, .. } | Answer::Plain { code, .. }) => *code,
+                Ok(Answer::Watch(_)) => 200,
+                Err(refusal) => refusal.code,
+            };
+            record(&mut state, received, (!spoilers.lose).then_some(code));
+            (answer, std::mem::take(&mut state.warnings))
+        };
+        if received.subject.verb.writes() {
+            self.shared.wake();
+        }
+        if spoilers.lose {
+            return Err(reset(&Effect::LoseAnswer).into());
+        }
+        let mut response = match answer {
+            Ok(Answer::Json {
+                code,
+                media_type,
+                text,
+            }) if spoilers.truncate => truncated(code, media_type, &text),
+            Ok(Answer::Json {
+                code,
+                media_type,
+                text,
+            }) => whole(code, media_type, text),
+            Ok(Answer::Plain { code, text }) => whole(
+                code,
+                "text/plain; charset=utf-8",
+                Bytes::from_static(text.as_bytes()),
+            ),
+            Ok(Answer::Watch(watch)) => {
+                let Received {
+                    subject,
+                    user_agent,
+                    ..
+                } = received;
+                let watching = Watching::new(
+                    self.shared.clone(),
+                    *watch,
+                    subject.clone(),
+                    user_agent.clone(),
+                );
+                response(
+                    200,
+                    JSON,
+                    UnsyncBoxBody::new(StreamBody::new(frames(watching))),
+                )
+            }
+            Err(refusal) => refuse(&refusal),
+        };
+        for warning in warnings {
+            if let Ok(value) = HeaderValue::from_str(&format!("299 - {warning:?}")) {
+                response.headers_mut().append(header::WARNING, value);
+            }
+        }
+        Ok(response)
+    }
+
+    fn handle(
+        &self,
+        state: &mut State,
+        received: &Received,
+        spoilers: &Spoilers,
+    ) -> Result<Answer, Refusal> {
+        self.authenticate(state, &received.head.headers, &received.subject)?;
+        state.behind = spoilers.behind;
+        let answer = state.serve(&received.head, received.body.clone());
+        state.behind = 0;
         state.react();
         answer
-    }))
-    .unwrap_or_else(|_| Err(Refusal::internal("the simulated API server panicked")));
-    shared.wake();
-    Ok(match answer {
-        Ok(answer) => respond(shared, answer),
-        Err(refusal) => refuse(&refusal),
-    })
-}
+    }
 
-fn respond(shared: Arc<Shared>, answer: Answer) -> Response<ResponseBody> {
-    match answer {
-        Answer::Json {
-            code,
-            media_type,
-            text,
-        } => whole(code, media_type, text),
-        Answer::Plain { code, text } => whole(
-            code,
-            "text/plain; charset=utf-8",
-            Bytes::from_static(text.as_bytes()),
-        ),
-        Answer::Watch(watch) => {
-            let frames = stream::unfold(Some(Stream::new(shared, *watch)), |stream| async {
-                let mut stream = stream?;
-                let bytes = stream.next().await?;
-                Some((Ok::<_, Infallible>(Frame::data(bytes)), Some(stream)))
-            });
-            let body = StreamBody::new(frames).map_err(|never| match never {});
-            response(200, JSON, UnsyncBoxBody::new(body))
+    fn authenticate(
+        &self,
+        state: &State,
+        headers: &HeaderMap,
+        subject: &Subject,
+    ) -> Result<(), Refusal> {
+        let header = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
+        match header.and_then(|value| value.strip_prefix("Bearer ")) {
+            Some(token) => state
+                .tokens
+                .user(token.trim())
+                .map(|_| ())
+                .ok_or_else(Refusal::unauthorized),
+            // Health, version and discovery of their paths are public, as on most servers.
+            None if self.trusting || subject.verb == Verb::NonResource => Ok(()),
+            None => Err(Refusal::unauthorized()),
         }
     }
+}
+
+fn record(state: &mut State, received: &Received, code: Option<u16>) {
+    let path = received
+        .head
+        .uri
+        .path_and_query()
+        .map_or("", |path| path.as_str())
+        .to_owned();
+    let record = RequestRecord {
+        at: state.clock.elapsed(),
+        verb: received.subject.verb,
+        resource: received.subject.resource.clone(),
+        path,
+        user_agent: received.user_agent.clone(),
+        code,
+    };
+    state.log.push(record, &received.body);
+}
+
+/// Waits until no fault freezes such requests any more.
+async fn thawed(shared: &Shared, received: &Received) {
+    loop {
+        let mut changed = std::pin::pin!(shared.faults_changed.notified());
+        changed.as_mut().enable();
+        let frozen = {
+            let state = shared.lock();
+            let mut lasting = state
+                .faults
+                .lasting(&received.subject, &received.user_agent);
+            lasting.any(|effect| *effect == Effect::Freeze)
+        };
+        if !frozen {
+            return;
+        }
+        changed.await;
+    }
+}
+
+fn frames(watching: Watching) -> impl stream::Stream<Item = Result<Frame<Bytes>, BoxError>> + Send {
+    stream::unfold(Some(watching), |watching| async {
+        let mut watching = watching?;
+        match watching.next().await? {
+            Ok(bytes) => Some((Ok(Frame::data(bytes)), Some(watching))),
+            Err(error) => Some((Err(error), None)),
+        }
+    })
 }
 
 fn refuse(refusal: &Refusal) -> Response<ResponseBody> {
@@ -131,67 +342,23 @@ fn whole(code: u16, media_type: &'static str, text: Bytes) -> Response<ResponseB
     )
 }
 
+/// Half of an answer, after which the connection breaks.
+fn truncated(code: u16, media_type: &'static str, text: &Bytes) -> Response<ResponseBody> {
+    let half = Frame::data(text.slice(..text.len() / 2));
+    let frames: [Result<_, BoxError>; 2] = [Ok(half), Err(reset(&Effect::Truncate).into())];
+    response(
+        code,
+        media_type,
+        UnsyncBoxBody::new(StreamBody::new(stream::iter(frames))),
+    )
+}
+
 fn response(code: u16, media_type: &'static str, body: ResponseBody) -> Response<ResponseBody> {
     let mut response = Response::new(body);
     *response.status_mut() =
         StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static(media_type),
-    );
     response
-}
-
-/// An open watch: steps of the [`Watch`], and the waits between them.
-struct Stream {
-    shared: Arc<Shared>,
-    watch: Watch,
-    bookmark: Instant,
-    last: bool,
-}
-
-impl Stream {
-    fn new(shared: Arc<Shared>, watch: Watch) -> Self {
-        Self {
-            shared,
-            watch,
-            bookmark: Instant::now() + BOOKMARK_INTERVAL,
-            last: false,
-        }
-    }
-
-    async fn next(&mut self) -> Option<Bytes> {
-        while !self.last {
-            let changed = self.shared.lock().store.changed(&self.watch.table)?;
-            // Registered before looking, so that no wake-up is lost.
-            let mut changed = std::pin::pin!(changed.notified());
-            changed.as_mut().enable();
-            let step = self.watch.step(&self.shared.lock().store);
-            match step {
-                WatchStep::Events(bytes) => return Some(bytes),
-                WatchStep::Last(bytes) => {
-                    self.last = true;
-                    return Some(bytes);
-                }
-                WatchStep::Ended => return None,
-                WatchStep::Idle => {}
-            }
-            let now = Instant::now();
-            if now >= self.watch.deadline {
-                return None;
-            }
-            if self.watch.bookmarks && now >= self.bookmark {
-                self.bookmark = now + BOOKMARK_INTERVAL;
-                return Some(self.watch.bookmark(false));
-            }
-            let wake = if self.watch.bookmarks {
-                self.bookmark.min(self.watch.deadline)
-            } else {
-                self.watch.deadline
-            };
-            // Which of the two it was does not matter: the loop looks at everything again.
-            let _ = tokio::time::timeout_at(wake, changed).await;
-        }
-        None
-    }
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
 }

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::access::Tokens;
+use crate::access::{Tokens, User};
 use crate::behaviour::Queue;
 use crate::catalogue::BUILTINS;
 use crate::clock::{Clock, rfc3339};
 use crate::cluster::ClusterOptions;
 use crate::crd;
+use crate::fault::Faults;
 use crate::json;
+use crate::log::Log;
 use crate::object::{Key, Object};
 use crate::resource::Resource;
 use crate::store::{Change, Store};
@@ -29,19 +31,35 @@ pub(crate) struct State {
     pub(crate) random: fastrand::Rng,
     pub(crate) work: Queue,
     pub(crate) tokens: Tokens,
+    pub(crate) admin_token: String,
+    pub(crate) faults: Faults,
+    pub(crate) log: Log,
+    /// How many revisions the reads of the present request are behind.
+    pub(crate) behind: u64,
+    /// What the answer to the present request warns of.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl State {
     pub(crate) fn new(options: ClusterOptions, clock: Clock, seed: u64) -> Self {
         let mut state = Self {
-            store: Store::new(options.history_max),
+            store: Store::new(options.history_max, clock),
             resources: BTreeMap::new(),
+            log: Log::new(options.requests_max),
+            behind: 0,
+            warnings: Vec::new(),
             options,
             clock,
             random: fastrand::Rng::with_seed(seed),
             work: Queue::default(),
             tokens: Tokens::default(),
+            admin_token: String::new(),
+            faults: Faults::default(),
         };
+        state.admin_token = format!("admin-{}", state.suffix(40));
+        state
+            .tokens
+            .insert(state.admin_token.clone(), User::admin());
         for row in BUILTINS {
             let resource = row.resource();
             if resource.allows("list") {

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::Notify;
 
+use crate::clock::Clock;
 use crate::json;
 use crate::object::{Key, Object};
 
@@ -23,6 +25,7 @@ pub(crate) struct Store {
     dependents: BTreeMap<Box<str>, BTreeSet<Locator>>,
     /// Changes that the cluster's own loops have not seen yet.
     unseen: Vec<(Arc<str>, Change)>,
+    clock: Clock,
 }
 
 /// Table and key of an object.
@@ -39,6 +42,8 @@ pub(crate) struct Table {
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
     pub(crate) revision: u64,
+    /// When it was made, since the start of the simulation.
+    pub(crate) at: Duration,
     pub(crate) old: Option<Arc<Object>>,
     /// After a removal: the last state, at the removal's revision.
     pub(crate) new: Arc<Object>,
@@ -51,7 +56,7 @@ pub(crate) struct Compacted;
 
 impl Store {
     /// `window_max` is the number of changes that watches and snapshots can go back.
-    pub(crate) fn new(window_max: usize) -> Self {
+    pub(crate) fn new(window_max: usize, clock: Clock) -> Self {
         Self {
             tables: BTreeMap::new(),
             // etcd starts at 1, and so no object ever has a resource version of 0.
@@ -61,6 +66,7 @@ impl Store {
             window_max,
             dependents: BTreeMap::new(),
             unseen: Vec::new(),
+            clock,
         }
     }
 
@@ -110,11 +116,6 @@ impl Store {
             .is_none_or(|table| table.objects.is_empty())
     }
 
-    /// The keys of the tables that exist.
-    pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.tables.keys()
-    }
-
     /// Writes an object, stamping it with the next revision.
     pub(crate) fn put(&mut self, table: &Arc<str>, key: &Key, value: &mut Value) -> Arc<Object> {
         self.revision += 1;
@@ -122,15 +123,8 @@ impl Store {
         let new = Arc::new(Object::new(key.clone(), self.revision, value));
         let old = self.entry(table).objects.insert(key.clone(), new.clone());
         self.index(table, key, old.as_deref(), Some(&new));
-        self.record(
-            table,
-            Change {
-                revision: self.revision,
-                old,
-                new: new.clone(),
-                removed: false,
-            },
-        );
+        let change = self.change(old, new.clone(), false);
+        self.record(table, change);
         new
     }
 
@@ -140,12 +134,7 @@ impl Store {
         self.revision += 1;
         let last = Arc::new(old.at_revision(self.revision));
         self.index(table, key, Some(&old), None);
-        let change = Change {
-            revision: self.revision,
-            old: Some(old),
-            new: last.clone(),
-            removed: true,
-        };
+        let change = self.change(Some(old), last.clone(), true);
         self.record(table, change);
         Some(last)
     }
@@ -228,6 +217,16 @@ impl Store {
         self.tables.entry(table.clone()).or_default()
     }
 
+    fn change(&self, old: Option<Arc<Object>>, new: Arc<Object>, removed: bool) -> Change {
+        Change {
+            revision: self.revision,
+            at: self.clock.elapsed(),
+            old,
+            new,
+            removed,
+        }
+    }
+
     fn record(&mut self, id: &Arc<str>, change: Change) {
         self.unseen.push((id.clone(), change.clone()));
         self.window.push_back((change.revision, id.clone()));
@@ -277,7 +276,7 @@ mod tests {
     use super::*;
 
     fn store() -> (Store, Arc<str>) {
-        (Store::new(4), Arc::from("configmaps"))
+        (Store::new(4, Clock::new()), Arc::from("configmaps"))
     }
 
     fn put(store: &mut Store, table: &Arc<str>, name: &str) -> u64 {

@@ -172,6 +172,7 @@ impl State {
             body,
         };
         validate_options(&call)?;
+        self.warnings.extend(call.version.warning.clone());
         match call.subresource.clone() {
             Some(subresource) => self.serve_subresource(&call, &subresource),
             None if !call.resource.allows(verb.as_str()) => {

@@ -39,16 +39,20 @@ struct Page {
 impl State {
     pub(super) fn read(&self, call: &Call) -> Result<Answer, Refusal> {
         let name = call.name.as_deref().unwrap_or("");
-        let object = self
-            .store
-            .get(&call.resource.table, &call.key())
-            .ok_or_else(|| Refusal::not_found(&call.resource, name))?;
+        let object = match self.behind {
+            0 => self.store.get(&call.resource.table, &call.key()).cloned(),
+            _ => {
+                let past = self.store.snapshot(&call.resource.table, self.visible());
+                past.unwrap_or_default().remove(&call.key())
+            }
+        };
+        let object = object.ok_or_else(|| Refusal::not_found(&call.resource, name))?;
         if let Some(wanted) = parse_revision(call.query.text("resourceVersion"))?
             && wanted > self.store.revision()
         {
             return Err(Refusal::future_revision(wanted, self.store.revision()));
         }
-        Ok(Answer::ok(Rendering::of(call).object(object)))
+        Ok(Answer::ok(Rendering::of(call).object(&object)))
     }
 
     pub(super) fn list(&self, call: &Call) -> Result<Answer, Refusal> {
@@ -56,6 +60,14 @@ impl State {
         let selector = selector(call)?;
         let page = self.page(call, &selector)?;
         Ok(Answer::ok(render_page(&Rendering::of(call), &page)))
+    }
+
+    /// The newest revision that reads show: an older one while a fault makes them stale.
+    fn visible(&self) -> u64 {
+        self.store
+            .revision()
+            .saturating_sub(self.behind)
+            .max(self.store.compacted())
     }
 
     /// The objects that a collection request selects, without paging.
@@ -71,7 +83,7 @@ impl State {
     }
 
     fn page(&self, call: &Call, selector: &Selector) -> Result<Page, Refusal> {
-        let current = self.store.revision();
+        let current = self.visible();
         let wanted = parse_revision(call.query.text("resourceVersion"))?;
         let limit = call
             .query

@@ -44,6 +44,8 @@ pub(crate) enum Step {
     /// The last bytes: an ERROR event.
     Last(Bytes),
     Idle,
+    /// There is a change, which a fault hides until this time since the start of the simulation.
+    Hidden(Duration),
     /// The resource is no longer served.
     Ended,
 }
@@ -90,8 +92,8 @@ impl State {
 }
 
 impl Watch {
-    /// The next events, read from the store.
-    pub(crate) fn step(&mut self, store: &Store) -> Step {
+    /// The next events, read from the store; changes younger than `delay` are not visible yet.
+    pub(crate) fn step(&mut self, store: &Store, delay: Duration, now: Duration) -> Step {
         let mut text = Vec::new();
         if !self.initial.is_empty() {
             for _ in 0..BATCH_MAX {
@@ -109,10 +111,16 @@ impl Watch {
             return Step::Ended;
         }
         loop {
-            let changes = match store.changes_after(&self.table, self.seen, BATCH_MAX) {
+            let mut changes = match store.changes_after(&self.table, self.seen, BATCH_MAX) {
                 Ok(changes) => changes,
                 Err(Compacted) => return Step::Last(self.expired(store.compacted())),
             };
+            if let Some(hidden) = changes.iter().position(|change| change.at + delay > now) {
+                if hidden == 0 {
+                    return Step::Hidden(changes[0].at + delay);
+                }
+                changes.truncate(hidden);
+            }
             let Some(last) = changes.last().map(|change| change.revision) else {
                 self.seen = self.seen.max(store.revision());
                 return Step::Idle;
