@@ -1,0 +1,86 @@
+//! Writes what the fleet's probes found into the statuses of KubeFedClusters.
+//!
+//! The state machine and the wire form belong to the informer; this loop only compares and writes. A
+//! status is written when it says something new, and otherwise once in a while, so that the time of
+//! the last probe does not grow old. (The original writes every object after every probe.)
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kubefed_api::{ClusterName, KubeFedCluster, KubeFedClusterStatus, QualifiedName, ResourceType};
+use kubefed_informer::health::needs_write;
+use kubefed_informer::{Informer, Lookup, Typed};
+use serde_json::json;
+
+use crate::{Context, resource_type};
+
+/// The loop that reports cluster health.
+pub(crate) struct ClusterHealth {
+    context: Arc<Context>,
+    objects: Arc<Informer<Typed<KubeFedCluster>>>,
+    kind: ResourceType,
+    /// What was written last and may not have come back through the watch yet.
+    written: BTreeMap<ClusterName, KubeFedClusterStatus>,
+}
+
+impl ClusterHealth {
+    pub(crate) fn new(
+        context: Arc<Context>,
+        objects: Arc<Informer<Typed<KubeFedCluster>>>,
+    ) -> Self {
+        let kind = resource_type::<KubeFedCluster>();
+        Self {
+            context,
+            objects,
+            kind,
+            written: BTreeMap::new(),
+        }
+    }
+
+    /// Reports after every probe, until dropped or until the fleet ends.
+    pub(crate) async fn run(mut self) {
+        let mut probes = self.context.fleet.probes();
+        loop {
+            self.report_all().await;
+            if probes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn report_all(&mut self) {
+        let fleet = self.context.fleet.clusters();
+        self.written.retain(|name, _| fleet.get(name).is_some());
+        for cluster in fleet.iter() {
+            self.report(cluster).await;
+        }
+    }
+
+    async fn report(&mut self, cluster: &kubefed_informer::Cluster) {
+        let name = QualifiedName::namespaced(
+            self.context.options.namespace.as_str(),
+            cluster.name().as_str(),
+        );
+        let Lookup::Present(object) = self.objects.store().get(&name) else {
+            return;
+        };
+        let stored = self.written.get(cluster.name()).or(object.status.as_ref());
+        let status = cluster.health().status(stored);
+        if !needs_write(stored, &status, self.context.options.heartbeat) {
+            return;
+        }
+        let patch = json!({ "status": status });
+        match self
+            .context
+            .host
+            .patch(&self.kind, &name, Some("status"), &patch)
+            .await
+        {
+            Ok(_) => {
+                self.written.insert(cluster.name().clone(), status);
+            }
+            // The next probe tries again.
+            Err(error) => tracing::warn!(%name, %error, "the cluster's status was not written"),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+use std::sync::Arc;
+
+use kubefed_api::kube::Resource;
+use kubefed_api::{ResourceType, Scope as ResourceScope};
+use kubefed_informer::{
+    ClientLimits, Clock, Connect, Fleet, FleetConfig, KnownScope, KubeFedClusters, guarded,
+};
+use kubefed_runtime::Dispatcher;
+use kubefed_runtime::kube::Client;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::Options;
+use crate::cluster_health::ClusterHealth;
+use crate::host::Host;
+use crate::type_config::TypeConfigs;
+
+/// What every loop works with.
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    pub(crate) host: Host,
+    pub(crate) fleet: Fleet,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) options: Options,
+    pub(crate) clock: Clock,
+}
+
+impl Context {
+    /// The time for statuses: RFC 3339 in UTC with whole seconds.
+    pub(crate) fn now(&self) -> String {
+        self.clock
+            .now()
+            .0
+            .strftime("%Y-%m-%dT%H:%M:%SZ")
+            .to_string()
+    }
+}
+
+/// A KubeFed control plane that runs in this process: every loop on one host cluster.
+///
+/// # Flow
+///
+/// 1. KubeFedClusters and their Secrets in the KubeFed namespace make the fleet.
+/// 2. Probes of the fleet go into the statuses of KubeFedClusters.
+/// 3. Each enabled FederatedTypeConfig gets a sync loop, which keeps the copies of its type.
+///
+/// # Assumptions
+///
+/// The custom resource definitions are installed, and no other control plane works on the same
+/// KubeFed namespace: this type does no leader election.
+///
+/// Dropping it ends everything at once; [`ControlPlane::stop`] lets reconciles finish first.
+pub struct ControlPlane {
+    context: Arc<Context>,
+    type_configs: Arc<TypeConfigs>,
+    shutdown: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl ControlPlane {
+    /// Starts the control plane on a host cluster. Members are reached through `connect`.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn start(
+        host: Client,
+        connect: impl Connect,
+        options: Options,
+        fleet: FleetConfig,
+        clock: Clock,
+    ) -> Self {
+        let limits = ClientLimits::default().unlimited();
+        let client = guarded(host, &limits);
+        let provider = KubeFedClusters::watch(client.clone(), &options.namespace);
+        let clusters = Arc::clone(provider.objects());
+        let context = Arc::new(Context {
+            host: Host::new(client.clone(), options.host_deadline),
+            fleet: Fleet::start(provider, connect, fleet.clock(clock)),
+            dispatcher: Dispatcher::new(options.dispatch.clone()),
+            client,
+            options,
+            clock,
+        });
+        let (shutdown, stopped) = watch::channel(false);
+        let type_configs = Arc::new(TypeConfigs::new(Arc::clone(&context)));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(ClusterHealth::new(Arc::clone(&context), clusters).run());
+        tasks.spawn(Arc::clone(&type_configs).run(stopped));
+        Self {
+            context,
+            type_configs,
+            shutdown,
+            tasks,
+        }
+    }
+
+    /// The clusters and their health.
+    pub fn fleet(&self) -> &Fleet {
+        &self.context.fleet
+    }
+
+    /// What is queued, under way or failing, in words; empty once nothing moves.
+    pub async fn moving(&self) -> Vec<String> {
+        self.type_configs.moving().await
+    }
+
+    /// Begins no new reconcile, lets those that have begun finish, and ends.
+    pub async fn stop(mut self) {
+        let _ = self.shutdown.send(true);
+        // The health loop has no end of its own and holds nothing half done.
+        while self.tasks.len() > 1 && self.tasks.join_next().await.is_some() {}
+    }
+}
+
+impl std::fmt::Debug for ControlPlane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ControlPlane")
+            .field("fleet", &self.context.fleet)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The type of a kind known at compile time.
+pub(crate) fn resource_type<K>() -> ResourceType
+where
+    K: Resource<DynamicType = ()>,
+    K::Scope: KnownScope,
+{
+    ResourceType {
+        group: K::group(&()).into_owned(),
+        version: K::version(&()).into_owned(),
+        kind: K::kind(&()).into_owned(),
+        plural_name: K::plural(&()).into_owned(),
+        scope: if K::Scope::NAMESPACED {
+            ResourceScope::Namespaced
+        } else {
+            ResourceScope::Cluster
+        },
+    }
+}

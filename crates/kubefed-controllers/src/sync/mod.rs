@@ -1,0 +1,297 @@
+//! Keeps the copies of one federated type as their federated objects say.
+//!
+//! # Flow
+//!
+//! 1. [`observe`]: the federated object, its namespace, the clusters and what each of them holds
+//! 2. [`reconcile`]: decide for each cluster, hold the host object, carry out, decide again where a
+//!    direct read was needed
+//! 3. [`record`]: the versions that were written
+//! 4. [`report`]: the status, if it changed
+//!
+//! # Guarantees
+//!
+//! A cluster that is not ready, not synced or does not answer delays no other cluster and no other
+//! object. Nothing is deleted, and no finalizer released, because of what is not known. A write
+//! follows only after the host object names the cluster in its inventory.
+
+mod observe;
+mod reconcile;
+mod record;
+mod report;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kubefed_api::{
+    ClusterPropagatedVersion, FederatedTypeConfig, ObservedCopy, PropagatedVersion, QualifiedName,
+    ResourceType, Scope as ResourceScope, well_known,
+};
+use kubefed_informer::{Event, FederatedInformer, FleetEvent, Informer, RawObject, WatchSpec};
+use kubefed_propagation::TargetType;
+use kubefed_runtime::{FairQueue, FleetController, OwnWrites, ReconcileKey};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use self::observe::NamespacePlacements;
+use self::record::VersionRecords;
+use crate::{Context, resource_type};
+
+/// Objects are looked at this much later when a cluster's store is synced, so that a fleet that comes
+/// up together costs one look each, not one per cluster.
+const SYNC_DELAY: Duration = Duration::from_millis(100);
+
+/// The loop of one federated type.
+pub(crate) struct Sync {
+    context: Arc<Context>,
+    kinds: Kinds,
+    target: TargetType,
+    queue: FairQueue,
+    federated: Informer<RawObject>,
+    /// FederatedNamespaces, for namespaced targets.
+    namespaces: Option<Arc<Informer<RawObject>>>,
+    /// The host's Namespaces, for the target Namespace.
+    host_namespaces: Option<Informer<ObservedCopy>>,
+    copies: FederatedInformer<ObservedCopy>,
+    records: VersionRecords,
+    own_objects: OwnWrites<Arc<Value>>,
+    own_copies: OwnWrites<ObservedCopy>,
+}
+
+/// The types that one loop deals with.
+#[derive(Clone, Debug)]
+pub(crate) struct Kinds {
+    pub(crate) target: ResourceType,
+    pub(crate) federated: ResourceType,
+}
+
+impl Kinds {
+    /// The types of a FederatedTypeConfig. The federated type has the target's scope, save that
+    /// federated namespaces live in namespaces; its own `scope` field is never looked at.
+    pub(crate) fn of(config: &FederatedTypeConfig) -> Self {
+        let mut federated = config.spec.federated_type.clone();
+        federated.scope = if config.federated_is_namespaced() {
+            ResourceScope::Namespaced
+        } else {
+            ResourceScope::Cluster
+        };
+        Self {
+            target: config.spec.target_type.clone(),
+            federated,
+        }
+    }
+}
+
+impl Sync {
+    /// Starts the watches of a type and reads its version objects.
+    pub(crate) async fn start(
+        context: Arc<Context>,
+        kinds: Kinds,
+        namespaces: Option<Arc<Informer<RawObject>>>,
+    ) -> Result<Self, String> {
+        let options = &context.options;
+        let target = TargetType::new(
+            &kinds.target.group,
+            &kinds.target.version,
+            &kinds.target.kind,
+            kinds.target.is_namespaced(),
+        );
+        let watched = options.watched_namespace();
+        let records = VersionRecords::load(
+            context.host.clone(),
+            version_kind(kinds.federated.is_namespaced()),
+            &kinds.target.kind,
+            watched,
+        )
+        .await
+        .map_err(|error| format!("the version objects could not be listed: {error}"))?;
+        let client = context.client.clone();
+        let federated = WatchSpec::of(&kinds.federated).namespace(watched);
+        let copies = WatchSpec::of(&kinds.target)
+            .namespace(watched)
+            .labels(well_known::MANAGED_SELECTOR);
+        let host_namespaces = target
+            .is_namespace()
+            .then(|| Informer::start("", client.clone(), WatchSpec::of(&kinds.target)));
+        Ok(Self {
+            federated: Informer::start("", client, federated),
+            copies: FederatedInformer::start(&context.fleet, copies),
+            queue: FairQueue::new(options.queue.clone()),
+            kinds,
+            target,
+            namespaces,
+            host_namespaces,
+            records,
+            own_objects: OwnWrites::default(),
+            own_copies: OwnWrites::default(),
+            context,
+        })
+    }
+
+    /// Reconciles until `shutdown`.
+    pub(crate) async fn run(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
+        tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|stop| *stop) => return,
+            () = self.until_host_is_known() => {}
+        }
+        let controller = FleetController::new(self.queue.clone(), self.context.options.workers);
+        let reconcile = {
+            let sync = Arc::clone(&self);
+            move |key: ReconcileKey| {
+                let sync = Arc::clone(&sync);
+                async move { sync.reconcile(&key.object).await }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = controller.run(shutdown, reconcile) => {}
+            () = self.follow_changes() => {}
+        }
+    }
+
+    pub(crate) fn queue(&self) -> &FairQueue {
+        &self.queue
+    }
+
+    pub(crate) fn kinds(&self) -> &Kinds {
+        &self.kinds
+    }
+
+    /// Absence of a federated object or a FederatedNamespace means something only once they are listed.
+    async fn until_host_is_known(&self) {
+        self.federated.until_synced().await;
+        if let Some(namespaces) = &self.namespaces {
+            namespaces.until_synced().await;
+        }
+        if let Some(namespaces) = &self.host_namespaces {
+            namespaces.until_synced().await;
+        }
+        self.context.fleet.until_synced().await;
+    }
+
+    async fn follow_changes(&self) {
+        futures::join!(
+            self.follow_federated_objects(),
+            self.follow_namespaces(),
+            self.follow_host_namespaces(),
+            self.follow_copies(),
+            self.follow_fleet(),
+        );
+    }
+
+    async fn follow_federated_objects(&self) {
+        let mut events = self.federated.subscribe();
+        while let Some(event) = events.next().await {
+            match event {
+                Event::Object { name, .. } if !self.is_own_write(&name) => {
+                    self.queue.add(ReconcileKey::fleet(name));
+                }
+                Event::Everything => self.add_all(Duration::ZERO),
+                _ => {}
+            }
+        }
+    }
+
+    async fn follow_namespaces(&self) {
+        let Some(namespaces) = &self.namespaces else {
+            return std::future::pending().await;
+        };
+        let mut placements = NamespacePlacements::default();
+        let mut events = namespaces.subscribe();
+        while let Some(event) = events.next().await {
+            match event {
+                // A change that leaves the placement alone, such as a status, concerns nobody.
+                Event::Object { name, .. } if placements.changes(namespaces.store(), &name) => {
+                    self.add_namespace(name.namespace().unwrap_or_default());
+                }
+                Event::Everything => self.add_all(Duration::ZERO),
+                _ => {}
+            }
+        }
+    }
+
+    async fn follow_host_namespaces(&self) {
+        let Some(namespaces) = &self.host_namespaces else {
+            return std::future::pending().await;
+        };
+        let mut events = namespaces.subscribe();
+        while let Some(event) = events.next().await {
+            if let Event::Object { name, .. } = event {
+                self.queue
+                    .add(ReconcileKey::fleet(self.federated_name(&name)));
+            }
+        }
+    }
+
+    async fn follow_copies(&self) {
+        let delay = self.context.options.drift_delay;
+        let mut events = self.copies.subscribe();
+        while let Some(event) = events.next().await {
+            match event {
+                Event::Object { cluster, name, .. } if !self.is_own_copy(&cluster, &name) => {
+                    let key = ReconcileKey::fleet(self.federated_name(&name));
+                    self.queue.add_after(key, delay);
+                }
+                Event::Synced(_) => self.add_all(SYNC_DELAY),
+                Event::Everything => self.add_all(delay),
+                _ => {}
+            }
+        }
+    }
+
+    async fn follow_fleet(&self) {
+        let options = &self.context.options;
+        let mut events = self.context.fleet.subscribe();
+        while let Some(event) = events.next().await {
+            match event {
+                FleetEvent::Added(_) | FleetEvent::Relabelled(_) => self.add_all(SYNC_DELAY),
+                FleetEvent::BecameReady(_) => self.add_all(options.available_delay),
+                FleetEvent::Removed(_) | FleetEvent::BecameUnready(_) => {
+                    self.add_all(options.unavailable_delay);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn add_all(&self, delay: Duration) {
+        for name in self.federated.store().names() {
+            self.queue.add_after(ReconcileKey::fleet(name), delay);
+        }
+    }
+
+    fn add_namespace(&self, namespace: &str) {
+        for name in self.federated.store().names() {
+            if name.namespace() == Some(namespace) {
+                self.queue.add(ReconcileKey::fleet(name));
+            }
+        }
+    }
+
+    /// The name of the federated object whose copies have this name. A Namespace and its
+    /// FederatedNamespace share one key, so that they never run at once.
+    fn federated_name(&self, copy: &QualifiedName) -> QualifiedName {
+        if self.target.is_namespace() {
+            QualifiedName::namespaced(copy.name(), copy.name())
+        } else {
+            copy.clone()
+        }
+    }
+
+    /// The name of the copies of a federated object.
+    fn target_name(&self, federated: &QualifiedName) -> QualifiedName {
+        if self.target.is_namespace() {
+            QualifiedName::cluster_scoped(federated.name())
+        } else {
+            federated.clone()
+        }
+    }
+}
+
+fn version_kind(namespaced: bool) -> ResourceType {
+    if namespaced {
+        resource_type::<PropagatedVersion>()
+    } else {
+        resource_type::<ClusterPropagatedVersion>()
+    }
+}

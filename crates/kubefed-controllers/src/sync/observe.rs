@@ -1,0 +1,246 @@
+//! Reads everything that one reconcile decides on. Nothing here waits for a cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use kubefed_api::{ClusterName, ClusterSelection, FederatedObject, ObservedCopy, QualifiedName};
+use kubefed_informer::{Lookup, RawObject, Store};
+use kubefed_propagation::{
+    Federation, Ignorance, Member, NamespaceFederation, Observation, Record, Scope, inventory,
+};
+use kubefed_runtime::ReconcileKey;
+use serde_json::Value;
+
+use super::Sync;
+
+/// Everything that one reconcile decides on.
+pub(super) struct World {
+    pub(super) federation: Federation,
+    pub(super) members: Vec<(Member, Observation)>,
+    pub(super) record: Record,
+    pub(super) inventory: BTreeSet<ClusterName>,
+    /// Whether some ready cluster has yet to answer its first list, so that its state is not news.
+    pub(super) listing: bool,
+}
+
+/// What the host cluster says of a federated object.
+pub(super) enum HostObject {
+    Unknown(String),
+    Absent,
+    Unreadable(kubefed_api::Error),
+    Present(Arc<FederatedObject>),
+}
+
+impl Sync {
+    /// The federated object, never older than the answer to our own last write.
+    pub(super) fn host_object(&self, name: &QualifiedName) -> HostObject {
+        let key = ReconcileKey::fleet(name.clone());
+        let seen = self.federated.store().get(name);
+        let value = match (&seen, self.own_object(&key, &seen)) {
+            (_, Some(Some(own))) => Arc::unwrap_or_clone(own),
+            (_, Some(None)) | (Lookup::Absent, None) => return HostObject::Absent,
+            (Lookup::Unknown(why), None) => return HostObject::Unknown(why.to_string()),
+            (Lookup::Present(raw), None) => match raw.parse() {
+                Ok(value) => value,
+                Err(error) => return HostObject::Unknown(error.to_string()),
+            },
+        };
+        match FederatedObject::parse(value) {
+            Ok(object) => HostObject::Present(Arc::new(object)),
+            Err(error) => HostObject::Unreadable(error),
+        }
+    }
+
+    fn own_object(
+        &self,
+        key: &ReconcileKey,
+        seen: &Lookup<RawObject>,
+    ) -> Option<Option<Arc<Value>>> {
+        let version = seen.present().map(|raw| raw.resource_version());
+        self.own_objects.latest(key, version)
+    }
+
+    /// Whether the watch shows what we wrote last, so that its event is no news.
+    pub(super) fn is_own_write(&self, name: &QualifiedName) -> bool {
+        let key = ReconcileKey::fleet(name.clone());
+        match self.federated.store().get(name) {
+            Lookup::Present(raw) => self.own_objects.is_own(&key, raw.resource_version()),
+            _ => false,
+        }
+    }
+
+    pub(super) fn is_own_copy(&self, cluster: &ClusterName, name: &QualifiedName) -> bool {
+        let key = ReconcileKey::in_cluster(cluster.clone(), name.clone());
+        match self.copies.store().get(cluster, name) {
+            Lookup::Present(copy) => self.own_copies.is_own(&key, copy.resource_version()),
+            _ => false,
+        }
+    }
+
+    /// Everything that a federated object's copies depend on.
+    pub(super) fn observe(&self, object: &Arc<FederatedObject>) -> World {
+        let target_name = self.target_name(object.name());
+        let federation = self.federation(object, &target_name);
+        let fleet = self.context.fleet.clusters();
+        let stored = self.records.stored(object);
+        let mut listing = false;
+        let mut observations = BTreeMap::new();
+        for cluster in fleet.iter() {
+            let (observation, first_list) = self.observation(cluster.name(), &target_name);
+            listing |= first_list && cluster.is_ready();
+            observations.insert(cluster.name().clone(), observation);
+        }
+        let managed = observations
+            .iter()
+            .filter(|(_, observation)| matches!(observation, Observation::Managed(_)))
+            .map(|(name, _)| name.clone());
+        let inventory = inventory(object, stored.as_ref(), managed);
+        let mut members: Vec<_> = fleet
+            .iter()
+            .map(|cluster| {
+                let name = cluster.name();
+                let member = Member::new(name.clone())
+                    .labels(cluster.labels().clone())
+                    .ready(cluster.is_ready())
+                    .in_inventory(inventory.contains(name));
+                let unknown = Observation::Unknown(Ignorance::NotReady);
+                (member, observations.remove(name).unwrap_or(unknown))
+            })
+            .collect();
+        let removed = inventory.iter().filter(|name| fleet.get(name).is_none());
+        members.extend(removed.map(|name| {
+            (
+                Member::removed(name.clone()),
+                Observation::Unknown(Ignorance::NotReady),
+            )
+        }));
+        members.sort_by(|(a, _), (b, _)| a.name().cmp(b.name()));
+        let record = match (&stored, federation.hashes()) {
+            (Some(stored), Ok(hashes)) => Record::read(stored, hashes),
+            _ => Record::empty(),
+        };
+        World {
+            federation,
+            members,
+            record,
+            inventory,
+            listing,
+        }
+    }
+
+    fn federation(&self, object: &Arc<FederatedObject>, target: &QualifiedName) -> Federation {
+        let options = &self.context.options;
+        let federation = Federation::new(self.target.clone(), object.clone())
+            .namespace(self.namespace_of(object.name()))
+            .scope(options.scope)
+            .adoption(options.adoption);
+        let host = self
+            .host_namespaces
+            .as_ref()
+            .map(|namespaces| namespaces.store().get(target));
+        match host {
+            Some(Lookup::Present(namespace)) => federation.host_namespace_uid(namespace.uid()),
+            _ => federation,
+        }
+    }
+
+    fn namespace_of(&self, name: &QualifiedName) -> NamespaceFederation {
+        let (Some(namespaces), Some(namespace)) = (&self.namespaces, name.namespace()) else {
+            return NamespaceFederation::NotNeeded;
+        };
+        match namespaces
+            .store()
+            .get(&QualifiedName::namespaced(namespace, namespace))
+        {
+            Lookup::Unknown(why) => NamespaceFederation::Unknown(why.to_string()),
+            Lookup::Absent => NamespaceFederation::Absent,
+            Lookup::Present(raw) => match raw.parse() {
+                Ok(value) => NamespaceFederation::Present(ClusterSelection::parse(
+                    &value["spec"]["placement"],
+                )),
+                Err(error) => NamespaceFederation::Unknown(error.to_string()),
+            },
+        }
+    }
+
+    /// What a cluster holds, never older than the answer to our own last write, and whether the cluster
+    /// has yet to answer its first list.
+    pub(super) fn observation(
+        &self,
+        cluster: &ClusterName,
+        name: &QualifiedName,
+    ) -> (Observation, bool) {
+        let key = ReconcileKey::in_cluster(cluster.clone(), name.clone());
+        let seen = self.copies.store().get(cluster, name);
+        let version = seen.present().map(|copy| copy.resource_version());
+        let own = match &seen {
+            // What was written does not tell what became of it since the watch was lost.
+            Lookup::Unknown(_) => None,
+            _ => self.own_copies.latest(&key, version),
+        };
+        match (seen, own) {
+            (_, Some(Some(copy))) => (Observation::Managed(copy), false),
+            (_, Some(None)) => (Observation::ProvenAbsent, false),
+            (Lookup::Absent, None) => (Observation::NotManaged, false),
+            (Lookup::Present(copy), None) => (Observation::Managed((*copy).clone()), false),
+            (Lookup::Unknown(why), None) => {
+                let first_list = matches!(why, kubefed_informer::Unknown::Listing);
+                (
+                    Observation::Unknown(Ignorance::NotSynced(why.to_string())),
+                    first_list,
+                )
+            }
+        }
+    }
+
+    /// The clusters in which a managed copy is seen, for a federated object that does not exist.
+    pub(super) fn orphans(&self, target: &QualifiedName) -> Vec<(Member, ObservedCopy)> {
+        let fleet = self.context.fleet.clusters();
+        let orphan = |cluster: &Arc<kubefed_informer::Cluster>| match self
+            .observation(cluster.name(), target)
+            .0
+        {
+            Observation::Managed(copy) if cluster.is_ready() => {
+                Some((Member::new(cluster.name().clone()), copy))
+            }
+            _ => None,
+        };
+        fleet.iter().filter_map(orphan).collect()
+    }
+
+    /// Whether an object must be left alone whatever it says: it is about a system namespace, or it is
+    /// a FederatedNamespace that does not have the name of its namespace.
+    pub(super) fn is_ignored(&self, name: &QualifiedName) -> bool {
+        self.target.is_namespace()
+            && (self.context.options.is_system_namespace(name.name())
+                || self.context.options.scope == Scope::Limited
+                || name.namespace() != Some(name.name()))
+    }
+}
+
+/// The placements of FederatedNamespaces as they were seen last, by which changes of anything else
+/// are told apart.
+#[derive(Default)]
+pub(super) struct NamespacePlacements(BTreeMap<QualifiedName, Value>);
+
+impl NamespacePlacements {
+    pub(super) fn changes(&mut self, store: &Store<RawObject>, name: &QualifiedName) -> bool {
+        let placement = match store.get(name) {
+            Lookup::Present(raw) => raw.parse().ok().map(|mut value| {
+                // An existing namespace without a placement differs from none.
+                let placement = value["spec"]["placement"].take();
+                if placement.is_null() {
+                    Value::Object(serde_json::Map::new())
+                } else {
+                    placement
+                }
+            }),
+            Lookup::Absent | Lookup::Unknown(_) => None,
+        };
+        let before = match &placement {
+            Some(placement) => self.0.insert(name.clone(), placement.clone()),
+            None => self.0.remove(name),
+        };
+        before != placement
+    }
+}

@@ -1,0 +1,371 @@
+//! One reconcile: hold the host object, carry out what was decided, record and report it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use kubefed_api::{ClusterName, FederatedObject, PropagationStatus, QualifiedName};
+use kubefed_propagation::{
+    Action, Decision, Failure, Member, Observation, Outcome, Waiting, decide, decide_orphan,
+    hold_after, hold_before,
+};
+use kubefed_runtime::{Dispatched, MemberObject, ReconcileKey, Requeue};
+
+use super::Sync;
+use super::observe::{HostObject, World};
+use crate::host::HostError;
+
+/// Direct reads and second decisions for one cluster in one reconcile. Each round after the first
+/// follows a change by somebody else; whoever changes an object faster than that is answered later.
+const ROUNDS: usize = 4;
+
+/// An object that refuses to be managed, or is in the way, is watched by nobody, so it is looked at
+/// again after this time.
+const RECHECK: Duration = Duration::from_secs(60);
+
+/// How long to wait for the answer of the host's watch after it refused an outdated patch.
+const OUTDATED: Duration = Duration::from_millis(250);
+
+/// What became of the decision for one cluster.
+pub(super) struct Settled {
+    pub(super) decision: Decision,
+    pub(super) outcome: Option<Outcome>,
+    /// Left undone, because the host object does not name the cluster yet.
+    postponed: bool,
+}
+
+impl Settled {
+    pub(super) fn status(&self) -> Option<PropagationStatus> {
+        self.decision.status(self.outcome.as_ref())
+    }
+
+    pub(super) fn releases(&self) -> bool {
+        self.decision.releases(self.outcome.as_ref())
+    }
+
+    pub(super) fn is_applied(&self) -> bool {
+        matches!(self.outcome, Some(Outcome::Applied { .. }))
+    }
+}
+
+impl Sync {
+    pub(super) async fn reconcile(&self, name: &QualifiedName) -> Requeue {
+        if self.is_ignored(name) {
+            return Requeue::OnChange;
+        }
+        match self.host_object(name) {
+            HostObject::Present(object) => self.reconcile_object(object).await,
+            HostObject::Absent => self.free_orphans(name).await,
+            HostObject::Unknown(why) => {
+                tracing::debug!(%name, why, "the federated object is not known");
+                Requeue::Failed
+            }
+            HostObject::Unreadable(error) => {
+                tracing::warn!(%name, %error, "the federated object cannot be read");
+                Requeue::OnChange
+            }
+        }
+    }
+
+    async fn reconcile_object(&self, mut object: Arc<FederatedObject>) -> Requeue {
+        if object.is_deleting() && !object.has_sync_finalizer() {
+            return Requeue::OnChange;
+        }
+        let world = self.observe(&object);
+        let decisions = world.decide();
+        if let Some(patch) = hold_before(
+            &object,
+            &world.inventory,
+            decisions.iter().map(|(m, d)| (m.name(), d)),
+        ) {
+            object = match self.patch_object(&object, &patch).await {
+                Ok(object) => object,
+                Err(error) => return after_host_error(object.name(), &error),
+            };
+        }
+        let settled = self.carry_out(&object, &world, decisions).await;
+        let (recorded, reported) = futures::join!(
+            self.record(&object, &world, &settled),
+            self.report(&object, &world, &settled),
+        );
+        if let Err(error) = recorded {
+            tracing::debug!(name = %object.name(), %error, "the versions could not be stored");
+        }
+        match reported {
+            Ok(Some(newer)) => object = newer,
+            Ok(None) => {}
+            Err(error) => return after_host_error(object.name(), &error),
+        }
+        let released = settled
+            .iter()
+            .map(|(cluster, settled)| (cluster, settled.releases()));
+        if let Some(patch) = hold_after(&object, released) {
+            match self.patch_object(&object, &patch).await {
+                Ok(_) => {}
+                Err(error) if error.is_not_found() && object.is_deleting() => {}
+                Err(error) => return after_host_error(object.name(), &error),
+            }
+        }
+        self.requeue(&settled, world.listing)
+    }
+
+    /// Carries out the decisions of all clusters at once. Each ends by its own deadline.
+    async fn carry_out(
+        &self,
+        object: &FederatedObject,
+        world: &World,
+        decisions: Vec<(&Member, Decision)>,
+    ) -> BTreeMap<ClusterName, Settled> {
+        let held = object.inventory();
+        let target = self.target_name(object.name());
+        let steps = decisions.into_iter().map(|(member, decision)| {
+            let held = held.contains(member.name());
+            let target = &target;
+            async move {
+                let decide = |observation: &Observation| {
+                    decide(&world.federation, member, observation, &world.record)
+                };
+                let settled = self.settle(member, target, decision, held, decide).await;
+                (member.name().clone(), settled)
+            }
+        });
+        steps.collect::<FuturesUnordered<_>>().collect().await
+    }
+
+    /// Carries out one decision, and decides again after each direct read.
+    async fn settle(
+        &self,
+        member: &Member,
+        target: &QualifiedName,
+        mut decision: Decision,
+        held: bool,
+        decide: impl Fn(&Observation) -> Decision,
+    ) -> Settled {
+        let done = |decision, outcome| Settled {
+            decision,
+            outcome,
+            postponed: false,
+        };
+        if !decision.action.reads() && !decision.action.writes() {
+            return done(decision, None);
+        }
+        let client = match self.context.fleet.client(member.name()) {
+            Ok(client) => client,
+            Err(error) => return done(decision, Some(no_client(&error))),
+        };
+        let copy = MemberObject {
+            cluster: member.name(),
+            client: &client,
+            target: &self.kinds.target,
+            name: target,
+        };
+        for _ in 0..ROUNDS {
+            let creates = matches!(
+                decision.action,
+                Action::Create { .. } | Action::Adopt { .. }
+            );
+            if creates && !held {
+                return Settled {
+                    decision,
+                    outcome: None,
+                    postponed: true,
+                };
+            }
+            if decision.action.writes() {
+                match self.context.dispatcher.write(&copy, &decision.action).await {
+                    Dispatched::Ended { outcome, copy } => {
+                        self.remember(member.name(), target, &decision, &outcome, copy);
+                        return done(decision, Some(outcome));
+                    }
+                    Dispatched::Stale => {}
+                }
+            } else if !decision.action.reads() {
+                return done(decision, None);
+            }
+            let observation = self.context.dispatcher.read(&copy).await;
+            self.own_copies.forget(&ReconcileKey::in_cluster(
+                member.name().clone(),
+                target.clone(),
+            ));
+            decision = decide(&observation);
+        }
+        let message = "the object keeps changing".to_owned();
+        done(
+            decision,
+            Some(Outcome::Failed {
+                failure: Failure::Refused,
+                message,
+            }),
+        )
+    }
+
+    /// Remembers a write until the watch shows it.
+    fn remember(
+        &self,
+        cluster: &ClusterName,
+        target: &QualifiedName,
+        decision: &Decision,
+        outcome: &Outcome,
+        copy: Option<kubefed_api::ObservedCopy>,
+    ) {
+        let key = ReconcileKey::in_cluster(cluster.clone(), target.clone());
+        match (outcome, copy) {
+            (Outcome::Applied { .. } | Outcome::Deleting, Some(copy)) => {
+                let version = copy.resource_version().to_owned();
+                self.own_copies.wrote(key, &version, copy);
+            }
+            (Outcome::Gone | Outcome::Released, _) => {
+                let seen = self.copies.store().get(cluster, target);
+                if let Some(copy) = seen.present() {
+                    self.own_copies.deleted(key, copy.resource_version());
+                }
+            }
+            (Outcome::Failed { message, .. }, _) => {
+                tracing::debug!(%cluster, %target, %decision, message, "an operation failed");
+            }
+            _ => {}
+        }
+    }
+
+    async fn record(
+        &self,
+        object: &FederatedObject,
+        world: &World,
+        settled: &BTreeMap<ClusterName, Settled>,
+    ) -> Result<(), HostError> {
+        let (Ok(hashes), false) = (world.federation.hashes(), object.is_deleting()) else {
+            return Ok(());
+        };
+        if world.federation.placement().undetermined().is_some() {
+            return Ok(());
+        }
+        let mut selected = BTreeSet::new();
+        let mut produced = BTreeMap::new();
+        for (cluster, settled) in settled {
+            if settled.decision.is_selected() {
+                selected.insert(cluster.clone());
+            }
+            match (&settled.outcome, &settled.decision.action) {
+                (Some(Outcome::Applied { version, .. }), _)
+                | (None, Action::UpToDate { version }) => {
+                    produced.insert(cluster.clone(), version.clone());
+                }
+                _ => {}
+            }
+        }
+        self.records
+            .store(object, hashes, &selected, &produced)
+            .await
+    }
+
+    /// Patches the federated object and goes on with the answer.
+    async fn patch_object(
+        &self,
+        object: &FederatedObject,
+        patch: &serde_json::Value,
+    ) -> Result<Arc<FederatedObject>, HostError> {
+        let name = object.name();
+        let patched = self
+            .context
+            .host
+            .patch(&self.kinds.federated, name, None, patch)
+            .await?;
+        self.answered(name, patched)
+    }
+
+    /// Goes on with the object of the host's answer, and remembers it until the watch shows it.
+    pub(super) fn answered(
+        &self,
+        name: &QualifiedName,
+        answer: serde_json::Value,
+    ) -> Result<Arc<FederatedObject>, HostError> {
+        let version = answer["metadata"]["resourceVersion"]
+            .as_str()
+            .unwrap_or_default();
+        let key = ReconcileKey::fleet(name.clone());
+        self.own_objects
+            .wrote(key, version, Arc::new(answer.clone()));
+        let parsed = FederatedObject::parse(answer);
+        parsed
+            .map(Arc::new)
+            .map_err(|error| HostError::Malformed(error.to_string()))
+    }
+
+    /// Sets free the copies of a federated object that does not exist. They are never deleted.
+    async fn free_orphans(&self, name: &QualifiedName) -> Requeue {
+        self.records.forget(name);
+        let target = self.target_name(name);
+        let orphans = self.orphans(&target);
+        let free = orphans.iter().map(|(member, copy)| {
+            let decision = decide_orphan(member, &Observation::Managed(copy.clone()));
+            self.settle(member, &target, decision, false, |seen| {
+                decide_orphan(member, seen)
+            })
+        });
+        let settled: Vec<_> = free.collect::<FuturesUnordered<_>>().collect().await;
+        let failed = settled
+            .iter()
+            .any(|settled| matches!(settled.outcome, Some(Outcome::Failed { .. })));
+        if failed {
+            Requeue::Failed
+        } else {
+            Requeue::OnChange
+        }
+    }
+
+    fn requeue(&self, settled: &BTreeMap<ClusterName, Settled>, listing: bool) -> Requeue {
+        let any = |test: fn(&Settled) -> bool| settled.values().any(test);
+        if any(|settled| settled.postponed) {
+            return Requeue::After(OUTDATED);
+        }
+        if !listing && any(|settled| settled.status().is_some_and(|status| status.is_retried())) {
+            return Requeue::Failed;
+        }
+        let unwatched = any(|settled| {
+            matches!(settled.decision.action, Action::Refuse(_))
+                || matches!(
+                    settled.decision.action,
+                    Action::Wait(Waiting::DeleteOptions(_))
+                )
+        });
+        let resync = self.context.options.resync;
+        Requeue::After(if unwatched {
+            RECHECK.min(resync)
+        } else {
+            resync
+        })
+    }
+}
+
+impl World {
+    fn decide(&self) -> Vec<(&Member, Decision)> {
+        let decide = |(member, observation): &'_ (Member, Observation)| {
+            decide(&self.federation, member, observation, &self.record)
+        };
+        self.members
+            .iter()
+            .map(|entry| (&entry.0, decide(entry)))
+            .collect()
+    }
+}
+
+fn no_client(error: &kubefed_informer::Error) -> Outcome {
+    Outcome::Failed {
+        failure: Failure::NoClient,
+        message: error.to_string(),
+    }
+}
+
+fn after_host_error(name: &QualifiedName, error: &HostError) -> Requeue {
+    if error.is_conflict() {
+        // Somebody else changed the object; the watch is about to show it.
+        return Requeue::After(OUTDATED);
+    }
+    if error.is_not_found() {
+        return Requeue::OnChange;
+    }
+    tracing::warn!(%name, %error, "the host cluster refused a write");
+    Requeue::Failed
+}

@@ -1,0 +1,218 @@
+//! Version objects: what was last written to each cluster, kept in memory and in the host cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kubefed_api::{
+    ClusterName, FederatedObject, ObjectVersion, PropagatedVersionStatus, QualifiedName,
+    ResourceType,
+};
+use kubefed_propagation::{Hashes, next_versions};
+use serde_json::{Value, json};
+
+use crate::host::{Host, HostError};
+
+/// Attempts of one write. Each one after the first follows somebody else's write or deletion.
+const ATTEMPTS: usize = 5;
+
+/// The version objects of one federated type.
+///
+/// They are listed once; from then on memory is the source, and the host cluster's objects are its
+/// copy for the next start. An object that somebody else changed or deleted is put right by the next
+/// write.
+pub(crate) struct VersionRecords {
+    host: Host,
+    kind: ResourceType,
+    prefix: String,
+    /// By the name of the federated object.
+    entries: Mutex<BTreeMap<QualifiedName, Stored>>,
+}
+
+#[derive(Clone)]
+struct Stored {
+    resource_version: String,
+    owner_uid: String,
+    status: PropagatedVersionStatus,
+}
+
+impl VersionRecords {
+    /// Lists the version objects of a target kind in a namespace; empty means all.
+    pub(crate) async fn load(
+        host: Host,
+        kind: ResourceType,
+        target_kind: &str,
+        namespace: &str,
+    ) -> Result<Self, HostError> {
+        let prefix = format!("{}-", target_kind.to_lowercase());
+        let listed = host.list(&kind, namespace).await?;
+        let entry = |object: &Value| {
+            let metadata = &object["metadata"];
+            let name = metadata["name"].as_str()?.strip_prefix(&prefix)?;
+            let name = QualifiedName::new(metadata["namespace"].as_str(), name);
+            Some((name, Stored::read(object)))
+        };
+        let entries = Mutex::new(listed.iter().filter_map(entry).collect());
+        Ok(Self {
+            host,
+            kind,
+            prefix,
+            entries,
+        })
+    }
+
+    /// What is stored for a federated object. A record of another object that had the same name says
+    /// nothing.
+    pub(crate) fn stored(&self, object: &FederatedObject) -> Option<PropagatedVersionStatus> {
+        let entries = self.entries();
+        let stored = entries.get(object.name())?;
+        (stored.owner_uid == object.uid()).then(|| stored.status.clone())
+    }
+
+    /// Forgets a federated object that is gone; its version object goes by garbage collection.
+    pub(crate) fn forget(&self, name: &QualifiedName) {
+        self.entries().remove(name);
+    }
+
+    /// Stores what the clusters hold now. Failure costs one needless write per cluster later on, so it
+    /// is for the log only.
+    pub(crate) async fn store(
+        &self,
+        object: &FederatedObject,
+        hashes: &Hashes,
+        selected: &BTreeSet<ClusterName>,
+        produced: &BTreeMap<ClusterName, ObjectVersion>,
+    ) -> Result<(), HostError> {
+        let mut failure = None;
+        for _ in 0..ATTEMPTS {
+            let entry = self.entries().get(object.name()).cloned();
+            let ours = entry
+                .as_ref()
+                .filter(|stored| stored.owner_uid == object.uid());
+            let stored = ours.map(|stored| &stored.status);
+            let Some(next) = next_versions(stored, hashes, selected, produced) else {
+                return Ok(());
+            };
+            let written = match ours {
+                Some(stored) => self.write(object, &stored.resource_version, &next).await,
+                None => self.create(object, &next).await,
+            };
+            match written {
+                Ok(()) => return Ok(()),
+                Err(error) if error.is_conflict() || error.is_already_exists() => {
+                    // A version object of another owner is left to the garbage collector, or to the
+                    // other federated type whose target kind has the same name.
+                    if !self.refresh(object).await? {
+                        return Err(error);
+                    }
+                    failure = Some(error);
+                }
+                Err(error) if error.is_not_found() => {
+                    self.forget(object.name());
+                    failure = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    async fn create(
+        &self,
+        object: &FederatedObject,
+        next: &PropagatedVersionStatus,
+    ) -> Result<(), HostError> {
+        let name = self.name(object);
+        let mut body = self.body(object);
+        body["status"] = json!(next);
+        let created = self
+            .host
+            .create(&self.kind, name.namespace(), &body)
+            .await?;
+        // The server drops the status of a creation.
+        let version = created["metadata"]["resourceVersion"]
+            .as_str()
+            .unwrap_or_default();
+        self.write(object, version, next).await
+    }
+
+    async fn write(
+        &self,
+        object: &FederatedObject,
+        resource_version: &str,
+        next: &PropagatedVersionStatus,
+    ) -> Result<(), HostError> {
+        let mut body = self.body(object);
+        body["metadata"]["resourceVersion"] = resource_version.into();
+        body["status"] = json!(next);
+        let written = self
+            .host
+            .replace_status(&self.kind, &self.name(object), &body)
+            .await?;
+        let stored = Stored {
+            resource_version: text(&written["metadata"]["resourceVersion"]),
+            owner_uid: object.uid().to_owned(),
+            status: next.clone(),
+        };
+        self.entries().insert(object.name().clone(), stored);
+        Ok(())
+    }
+
+    /// Reads a version object that is not as it was remembered. Tells whether it is free to be written.
+    async fn refresh(&self, object: &FederatedObject) -> Result<bool, HostError> {
+        match self.host.read(&self.kind, &self.name(object)).await {
+            Ok(found) => {
+                let stored = Stored::read(&found);
+                let ours = stored.owner_uid == object.uid();
+                self.entries().insert(object.name().clone(), stored);
+                Ok(ours)
+            }
+            Err(error) if error.is_not_found() => {
+                self.forget(object.name());
+                Ok(true)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn name(&self, object: &FederatedObject) -> QualifiedName {
+        let name = format!("{}{}", self.prefix, object.name().name());
+        QualifiedName::new(object.name().namespace(), &name)
+    }
+
+    fn body(&self, object: &FederatedObject) -> Value {
+        let name = self.name(object);
+        let mut metadata = json!({
+            "name": name.name(),
+            "ownerReferences": [{
+                "apiVersion": object.as_value()["apiVersion"],
+                "kind": object.as_value()["kind"],
+                "name": object.name().name(),
+                "uid": object.uid(),
+            }],
+        });
+        if let Some(namespace) = name.namespace() {
+            metadata["namespace"] = namespace.into();
+        }
+        json!({"apiVersion": self.kind.api_version(), "kind": self.kind.kind, "metadata": metadata})
+    }
+
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<QualifiedName, Stored>> {
+        // A map operation cannot leave the map half changed.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stored {
+    fn read(object: &Value) -> Self {
+        let metadata = &object["metadata"];
+        Self {
+            resource_version: text(&metadata["resourceVersion"]),
+            owner_uid: text(&metadata["ownerReferences"][0]["uid"]),
+            status: serde_json::from_value(object["status"].clone()).unwrap_or_default(),
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}

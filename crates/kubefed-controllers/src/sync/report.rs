@@ -1,0 +1,85 @@
+//! Reports what became of the clusters in the status of the federated object.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kubefed_api::{ClusterName, FederatedObject, FederatedStatus};
+use kubefed_propagation::{Report, Undetermined};
+use serde_json::{Value, json};
+
+use super::Sync;
+use super::observe::World;
+use super::reconcile::Settled;
+use crate::host::HostError;
+
+impl Sync {
+    /// Writes the status if it says something new, and gives the object of the answer. While a cluster
+    /// has yet to answer its first list, its state is not known and not news either.
+    pub(super) async fn report(
+        &self,
+        object: &FederatedObject,
+        world: &World,
+        settled: &BTreeMap<ClusterName, Settled>,
+    ) -> Result<Option<Arc<FederatedObject>>, HostError> {
+        let Some(report) = report(object, world, settled) else {
+            return Ok(None);
+        };
+        let now = self.context.now();
+        let Some(next) = report.next_status(object.status(), &now) else {
+            return Ok(None);
+        };
+        let patch = json!({"status": status_patch(&next)});
+        let kind = &self.kinds.federated;
+        match self
+            .context
+            .host
+            .patch(kind, object.name(), Some("status"), &patch)
+            .await
+        {
+            Ok(answer) => self.answered(object.name(), answer).map(Some),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn report(
+    object: &FederatedObject,
+    world: &World,
+    settled: &BTreeMap<ClusterName, Settled>,
+) -> Option<Report> {
+    // Whether the namespace is federated will be known in a moment; until then there is no news.
+    let undetermined = world.federation.placement().undetermined();
+    if matches!(undetermined, Some(Undetermined::NamespaceUnknown(_))) {
+        return None;
+    }
+    // What is released for good needs no last word.
+    if object.is_deleting() && settled.values().all(Settled::releases) {
+        return None;
+    }
+    if world.listing {
+        return None;
+    }
+    let updated = settled.values().any(Settled::is_applied);
+    let report = Report::new(object.generation())
+        .reason(world.federation.reason())
+        .updated(updated);
+    let add = |report: Report, (cluster, settled): (&ClusterName, &Settled)| match settled.status()
+    {
+        Some(status) => report.cluster(cluster.clone(), status, None),
+        None => report,
+    };
+    Some(settled.iter().fold(report, add))
+}
+
+/// The status as a JSON merge patch that replaces every field of ours. A list that is empty is left
+/// out of the wire form, so it is removed.
+fn status_patch(status: &FederatedStatus) -> Value {
+    let mut patch = json!({"observedGeneration": null, "conditions": null, "clusters": null});
+    if let (Some(patch), Ok(Value::Object(fields))) =
+        (patch.as_object_mut(), serde_json::to_value(status))
+    {
+        patch.extend(fields);
+    }
+    patch
+}

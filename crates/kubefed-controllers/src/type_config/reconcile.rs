@@ -1,0 +1,178 @@
+//! One reconcile of a FederatedTypeConfig.
+
+use std::sync::Arc;
+
+use kubefed_api::{
+    ControllerStatus, FederatedTypeConfig, FederatedTypeConfigStatus, QualifiedName, well_known,
+};
+use kubefed_informer::Lookup;
+use kubefed_propagation::Scope;
+use kubefed_runtime::{ReconcileKey, Requeue};
+use serde_json::json;
+
+use super::{RunningSync, TypeConfigs};
+use crate::host::HostError;
+use crate::sync::{Kinds, Sync};
+
+impl TypeConfigs {
+    pub(super) async fn reconcile(&self, name: &QualifiedName) -> Requeue {
+        let config = match self.configs.store().get(name) {
+            Lookup::Present(config) => config,
+            Lookup::Absent => {
+                self.stop(name).await;
+                self.requeue_dependents(name);
+                return Requeue::OnChange;
+            }
+            Lookup::Unknown(why) => {
+                tracing::warn!(%name, %why, "the federated type config is not known");
+                return Requeue::Failed;
+            }
+        };
+        let mut config = FederatedTypeConfig::clone(&config);
+        config.apply_defaults();
+        match self.reconcile_config(name, &config).await {
+            Ok(()) => Requeue::OnChange,
+            Err(why) => {
+                tracing::warn!(%name, why, "the federated type could not be set up");
+                Requeue::Failed
+            }
+        }
+    }
+
+    async fn reconcile_config(
+        &self,
+        name: &QualifiedName,
+        config: &FederatedTypeConfig,
+    ) -> Result<(), String> {
+        if config.metadata.deletion_timestamp.is_some() {
+            self.stop(name).await;
+            self.patch_finalizer(name, config, false).await?;
+            self.requeue_dependents(name);
+            return Ok(());
+        }
+        // Cluster-scoped targets are out of reach of a control plane that is limited to a namespace.
+        let out_of_scope =
+            self.context.options.scope == Scope::Limited && !config.target_is_namespaced();
+        if out_of_scope {
+            self.stop(name).await;
+            return self
+                .report(name, config, ControllerStatus::NotRunning)
+                .await;
+        }
+        if self.patch_finalizer(name, config, true).await? {
+            self.requeue_dependents(name);
+        }
+        let status = self.run_or_stop(name, config).await?;
+        self.report(name, config, status).await
+    }
+
+    async fn run_or_stop(
+        &self,
+        name: &QualifiedName,
+        config: &FederatedTypeConfig,
+    ) -> Result<ControllerStatus, String> {
+        let generation = config.metadata.generation.unwrap_or_default();
+        let namespaces = if config.target_is_namespaced() {
+            self.namespaces().await
+        } else {
+            None
+        };
+        let possible = !config.target_is_namespaced() || namespaces.is_some();
+        if !config.propagation_enabled() || !possible {
+            self.stop(name).await;
+            return Ok(ControllerStatus::NotRunning);
+        }
+        let current = {
+            let running = self.running.lock().await;
+            running
+                .get(name)
+                .is_some_and(|running| running.generation == generation)
+        };
+        if !current {
+            self.stop(name).await;
+            let sync =
+                Sync::start(Arc::clone(&self.context), Kinds::of(config), namespaces).await?;
+            let running = RunningSync::start(generation, sync);
+            self.running.lock().await.insert(name.clone(), running);
+        }
+        Ok(ControllerStatus::Running)
+    }
+
+    async fn stop(&self, name: &QualifiedName) {
+        let running = self.running.lock().await.remove(name);
+        if let Some(running) = running {
+            running.stop().await;
+        }
+    }
+
+    /// Every namespaced type depends on the configuration of namespaces.
+    fn requeue_dependents(&self, name: &QualifiedName) {
+        if name.name() == well_known::NAMESPACES_TYPE_CONFIG {
+            for dependent in self.configs.store().names() {
+                if dependent != *name {
+                    self.queue.add(ReconcileKey::fleet(dependent));
+                }
+            }
+        }
+    }
+
+    /// Adds or removes our finalizer and no other one; the resource version guards the rest of the list.
+    /// Tells whether something was changed.
+    async fn patch_finalizer(
+        &self,
+        name: &QualifiedName,
+        config: &FederatedTypeConfig,
+        wanted: bool,
+    ) -> Result<bool, String> {
+        let ours = well_known::TYPE_CONFIG_FINALIZER;
+        let mut finalizers = config.metadata.finalizers.clone().unwrap_or_default();
+        if finalizers.iter().any(|finalizer| finalizer == ours) == wanted {
+            return Ok(false);
+        }
+        finalizers.retain(|finalizer| finalizer != ours);
+        if wanted {
+            finalizers.push(ours.to_owned());
+        }
+        let patch = json!({"metadata": {
+            "finalizers": finalizers,
+            "resourceVersion": config.metadata.resource_version,
+        }});
+        match self
+            .context
+            .host
+            .patch(&self.kind, name, None, &patch)
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn report(
+        &self,
+        name: &QualifiedName,
+        config: &FederatedTypeConfig,
+        propagation_controller: ControllerStatus,
+    ) -> Result<(), String> {
+        let status = FederatedTypeConfigStatus {
+            observed_generation: config.metadata.generation.unwrap_or_default(),
+            propagation_controller,
+            status_controller: Some(ControllerStatus::NotRunning),
+        };
+        if config.status.as_ref() == Some(&status) {
+            return Ok(());
+        }
+        let patch = json!({ "status": status });
+        match self
+            .context
+            .host
+            .patch(&self.kind, name, Some("status"), &patch)
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(error) if HostError::is_not_found(&error) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
