@@ -1,0 +1,448 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use kube::{Client, Config};
+use kubefed_api::{
+    KubeFedCluster, QualifiedName, ResourceType, Target, TemplateSchema, crds, default_targets,
+    federated_crd, federated_type_config, well_known,
+};
+use kubefed_controllers::kubefed_informer::{
+    ClientLimits, Clock, ConnectionSpec, FleetConfig, HealthCheck, Malformed, Thresholds,
+};
+use kubefed_controllers::kubefed_runtime::QueueOptions;
+use kubefed_controllers::{ControlPlane, Options};
+use kubefed_sim::{Cluster, ClusterOptions, Network};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::api;
+use crate::{Error, Snapshot};
+
+/// Nothing may change for this long before a fleet counts as settled: longer than any delay between a
+/// change and the loops that answer it.
+const QUIET: Duration = Duration::from_millis(400);
+
+/// How often a fleet that is not settled is looked at.
+const LOOK: Duration = Duration::from_millis(25);
+
+/// How a [`Playground`] is set up.
+///
+/// Delays are short, so that a fleet on a real clock settles in seconds; everything else is as in
+/// production.
+#[derive(Clone, Debug)]
+pub struct PlaygroundOptions {
+    members: usize,
+    seed: u64,
+    control_plane: Options,
+    health_check: HealthCheck,
+}
+
+impl Default for PlaygroundOptions {
+    fn default() -> Self {
+        let moment = Duration::from_millis(100);
+        let health_check = HealthCheck {
+            period: Duration::from_millis(500),
+            timeout: Duration::from_millis(300),
+            thresholds: Thresholds::new(2, 1),
+        };
+        Self {
+            members: 3,
+            seed: 0,
+            control_plane: Options::default()
+                .cluster_delays(moment, moment)
+                .drift_delay(moment)
+                .queue(QueueOptions::default().backoff(2 * moment, 50 * moment)),
+            health_check,
+        }
+    }
+}
+
+impl PlaygroundOptions {
+    /// Sets how many member clusters there are.
+    #[must_use]
+    pub fn members(mut self, members: usize) -> Self {
+        self.members = members;
+        self
+    }
+
+    /// Sets what uids, generated names and tokens are drawn from.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Sets how the control plane behaves.
+    #[must_use]
+    pub fn control_plane(mut self, options: Options) -> Self {
+        self.control_plane = options;
+        self
+    }
+
+    /// Sets when and how clusters are probed.
+    #[must_use]
+    pub fn health_check(mut self, health_check: HealthCheck) -> Self {
+        self.health_check = health_check;
+        self
+    }
+}
+
+/// A host cluster, member clusters and the control plane, all in this process.
+///
+/// Clusters are reached through in-memory connections, with URLs, tokens and lost connections as on a
+/// network. `member-1`, `member-2` and so on are of three regions and three sizes in turn, which are
+/// labels of their KubeFedClusters. KubeFed's ten default types are federated.
+///
+/// Dropping it ends everything.
+pub struct Playground {
+    host: Cluster,
+    members: BTreeMap<String, Cluster>,
+    network: Network,
+    client: Client,
+    options: PlaygroundOptions,
+    clock: Clock,
+    types: Vec<(ResourceType, ResourceType)>,
+    control_plane: Option<ControlPlane>,
+}
+
+/// The regions that members belong to in turn.
+pub const REGIONS: [&str; 3] = ["eu", "us", "ap"];
+
+/// The sizes that members have in turn.
+pub const SIZES: [&str; 3] = ["large", "small", "medium"];
+
+impl Playground {
+    /// Sets everything up and starts the control plane.
+    ///
+    /// # Errors
+    ///
+    /// A simulated cluster refuses an object of the set-up, which is a defect of this library.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub async fn start(options: PlaygroundOptions) -> Result<Self, Error> {
+        let host = Cluster::with_options(ClusterOptions::new("host").seed(options.seed));
+        let sim_clock = host.clock();
+        let clock = Clock::starting_at(sim_clock.now());
+        let network = Network::new();
+        network.attach(&host);
+        let mut members = BTreeMap::new();
+        for index in 1..=options.members {
+            let name = format!("member-{index}");
+            let seed = options.seed.wrapping_add(index as u64);
+            let member = Cluster::on_clock(ClusterOptions::new(&name).seed(seed), sim_clock);
+            network.attach(&member);
+            members.insert(name, member);
+        }
+        let client = client_of(&network, &host)?;
+        let mut playground = Self {
+            host,
+            members,
+            network,
+            client,
+            options,
+            clock,
+            types: Vec::new(),
+            control_plane: None,
+        };
+        playground.install().await?;
+        playground.start_control_plane();
+        Ok(playground)
+    }
+
+    /// The host cluster.
+    pub fn host(&self) -> &Cluster {
+        &self.host
+    }
+
+    /// A member cluster by its name, such as `member-1`.
+    pub fn member(&self, name: &str) -> Option<&Cluster> {
+        self.members.get(name)
+    }
+
+    /// The member clusters in the order of their names.
+    pub fn members(&self) -> impl Iterator<Item = (&str, &Cluster)> {
+        self.members
+            .iter()
+            .map(|(name, cluster)| (name.as_str(), cluster))
+    }
+
+    /// A client for the host cluster.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The federated types: the target and the federated type of each.
+    pub fn types(&self) -> &[(ResourceType, ResourceType)] {
+        &self.types
+    }
+
+    /// Creates objects in the host cluster, or replaces those of the same names, one after the other.
+    /// A namespace that an object lives in is created first.
+    ///
+    /// # Errors
+    ///
+    /// The first object that is refused; those before it stay.
+    pub async fn apply(&self, objects: impl IntoIterator<Item = Value>) -> Result<(), Error> {
+        for object in objects {
+            self.apply_one(&object).await?;
+        }
+        Ok(())
+    }
+
+    /// Changes an object in the host cluster by a JSON merge patch (RFC 7386).
+    ///
+    /// # Errors
+    ///
+    /// The cluster refuses the patch.
+    pub async fn patch(
+        &self,
+        resource: &ResourceType,
+        name: &QualifiedName,
+        patch: &Value,
+    ) -> Result<(), Error> {
+        let step = || format!("change {} {name}", resource.kind);
+        let patched = api::merge(&self.client, resource, name, patch).await;
+        patched
+            .map(drop)
+            .map_err(|error| Error::call(step(), error))
+    }
+
+    /// Changes an object in a member cluster behind the control plane's back.
+    ///
+    /// # Errors
+    ///
+    /// There is no such member, or it refuses the patch.
+    pub async fn patch_in_member(
+        &self,
+        member: &str,
+        resource: &ResourceType,
+        name: &QualifiedName,
+        patch: &Value,
+    ) -> Result<(), Error> {
+        let step = || format!("change {} {name} in {member}", resource.kind);
+        let cluster = self.members.get(member);
+        let cluster = cluster.ok_or_else(|| Error::said(step(), "there is no such member"))?;
+        let patched = api::merge(&cluster.client(), resource, name, patch).await;
+        patched
+            .map(drop)
+            .map_err(|error| Error::call(step(), error))
+    }
+
+    /// Deletes an object in the host cluster.
+    ///
+    /// # Errors
+    ///
+    /// The cluster refuses the deletion.
+    pub async fn delete(&self, resource: &ResourceType, name: &QualifiedName) -> Result<(), Error> {
+        let step = || format!("delete {} {name}", resource.kind);
+        let deleted = api::delete(&self.client, resource, name).await;
+        deleted
+            .map(drop)
+            .map_err(|error| Error::call(step(), error))
+    }
+
+    /// Federates one more type: its definition and its FederatedTypeConfig are created in the host.
+    ///
+    /// # Errors
+    ///
+    /// The cluster refuses an object.
+    pub async fn enable(&mut self, target: &Target, schema: TemplateSchema) -> Result<(), Error> {
+        let pair = (target.target_type().clone(), target.federated_type());
+        if self.types.contains(&pair) {
+            return Ok(());
+        }
+        self.apply_one(&to_value(&federated_crd(target, schema))?)
+            .await?;
+        let mut config = to_value(&federated_type_config(target))?;
+        config["metadata"]["namespace"] = self.namespace().into();
+        self.apply_one(&config).await?;
+        self.types.push(pair);
+        Ok(())
+    }
+
+    /// What is where: every federated object in every cluster.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::take(&self.host, &self.members, &self.types)
+    }
+
+    /// Waits until nothing moves any more: the loops have nothing to do, every federated object's
+    /// status is about its present generation, and no cluster has changed for a moment.
+    ///
+    /// # Errors
+    ///
+    /// That does not happen in time. The error says what is still moving.
+    pub async fn settle(&self, timeout: Duration) -> Result<(), Error> {
+        let deadline = Instant::now() + timeout;
+        let mut versions = self.versions();
+        let mut quiet_since = Instant::now();
+        loop {
+            let mut moving = match &self.control_plane {
+                Some(control_plane) => control_plane.moving().await,
+                None => Vec::new(),
+            };
+            moving.extend(self.snapshot().moving());
+            let now = self.versions();
+            if now != versions || !moving.is_empty() {
+                versions = now;
+                quiet_since = Instant::now();
+            }
+            if quiet_since.elapsed() >= QUIET {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                if moving.is_empty() {
+                    moving.push("some cluster is still being written to".to_owned());
+                }
+                return Err(Error::unsettled("settle", moving));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Ends the control plane after what it has begun. The clusters go on.
+    pub async fn stop_control_plane(&mut self) {
+        if let Some(control_plane) = self.control_plane.take() {
+            control_plane.stop().await;
+        }
+    }
+
+    /// Ends the control plane at once, in the middle of whatever it does.
+    pub fn crash_control_plane(&mut self) {
+        self.control_plane = None;
+    }
+
+    /// Starts the control plane, anew if it runs.
+    pub fn start_control_plane(&mut self) {
+        let network = self.network.clone();
+        let connect = move |spec: &ConnectionSpec| {
+            let mut config = Config::new(spec.endpoint().clone());
+            let token = spec
+                .bearer_token()
+                .map(|token| token.expose().to_owned().into());
+            config.auth_info.token = token;
+            network
+                .client(&config)
+                .map_err(|error| Malformed::Rejected(error.to_string()))
+        };
+        let fleet = FleetConfig::default()
+            .health_check(self.options.health_check)
+            .limits(ClientLimits::default().unlimited());
+        self.control_plane = Some(ControlPlane::start(
+            self.client.clone(),
+            connect,
+            self.options.control_plane.clone(),
+            fleet,
+            self.clock,
+        ));
+    }
+
+    async fn install(&mut self) -> Result<(), Error> {
+        for definition in crds() {
+            self.apply_one(&to_value(&definition)?).await?;
+        }
+        for (target, schema) in default_targets() {
+            self.enable(&target, schema).await?;
+        }
+        let members: Vec<_> = self.members.keys().cloned().collect();
+        for (index, name) in members.iter().enumerate() {
+            self.join(name, index).await?;
+        }
+        Ok(())
+    }
+
+    async fn join(&self, name: &str, index: usize) -> Result<(), Error> {
+        let Some(member) = self.members.get(name) else {
+            return Ok(());
+        };
+        let namespace = self.namespace();
+        self.apply_one(&json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"namespace": namespace, "name": format!("{name}-token")},
+            "stringData": {well_known::TOKEN_KEY: member.admin_token()},
+        }))
+        .await?;
+        let mut cluster = KubeFedCluster::default();
+        cluster.metadata.name = Some(name.to_owned());
+        cluster.metadata.namespace = Some(namespace.to_owned());
+        cluster.metadata.labels = Some(BTreeMap::from([
+            (
+                "region".to_owned(),
+                REGIONS[index % REGIONS.len()].to_owned(),
+            ),
+            ("size".to_owned(), SIZES[index % SIZES.len()].to_owned()),
+        ]));
+        cluster.spec.api_endpoint = format!("https://{name}.sim");
+        cluster.spec.secret_ref.name = format!("{name}-token");
+        self.apply_one(&to_value(&cluster)?).await
+    }
+
+    async fn apply_one(&self, object: &Value) -> Result<(), Error> {
+        let name = QualifiedName::new(
+            object["metadata"]["namespace"].as_str(),
+            object["metadata"]["name"].as_str().unwrap_or_default(),
+        );
+        let kind = object["kind"].as_str().unwrap_or("object of no kind");
+        let step = || format!("apply {kind} {name}");
+        if let Some(namespace) = name.namespace() {
+            self.create_namespace(namespace).await?;
+        }
+        let resource = api::resource_of(&self.client, object).await;
+        let resource = resource.map_err(|error| Error::call(step(), error))?;
+        let applied = api::apply(&self.client, &resource, object).await;
+        applied
+            .map(drop)
+            .map_err(|error| Error::call(step(), error))
+    }
+
+    async fn create_namespace(&self, name: &str) -> Result<(), Error> {
+        if self.host.object("namespaces", None, name).is_some() {
+            return Ok(());
+        }
+        let namespaces = ResourceType::cluster_scoped("", "v1", "Namespace", "namespaces");
+        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        let created = api::apply(&self.client, &namespaces, &object).await;
+        created
+            .map(drop)
+            .map_err(|error| Error::call(format!("create namespace {name}"), error))
+    }
+
+    fn namespace(&self) -> &'static str {
+        well_known::DEFAULT_KUBEFED_NAMESPACE
+    }
+
+    fn versions(&self) -> Vec<u64> {
+        let members = self.members.values().map(Cluster::resource_version);
+        std::iter::once(self.host.resource_version())
+            .chain(members)
+            .collect()
+    }
+}
+
+impl fmt::Debug for Playground {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Playground")
+            .field("members", &self.members.keys())
+            .field("control_plane", &self.control_plane)
+            .finish_non_exhaustive()
+    }
+}
+
+fn client_of(network: &Network, cluster: &Cluster) -> Result<Client, Error> {
+    let step = || format!("connect to {}", cluster.name());
+    let endpoint = format!("https://{}.sim", cluster.name());
+    let endpoint: http::Uri = endpoint
+        .parse()
+        .map_err(|error: http::uri::InvalidUri| Error::said(step(), error.to_string()))?;
+    let mut config = Config::new(endpoint);
+    config.auth_info.token = Some(cluster.admin_token().into());
+    network
+        .client(&config)
+        .map_err(|error| Error::call(step(), error))
+}
+
+fn to_value(object: &impl serde::Serialize) -> Result<Value, Error> {
+    serde_json::to_value(object).map_err(|error| Error::said("encode", error.to_string()))
+}
