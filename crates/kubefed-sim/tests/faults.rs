@@ -228,7 +228,11 @@ async fn watches_end_break_and_fall_silent() {
             .await;
             cluster.lift_all();
             // kube takes the end of a connection amid a body for the end of the watch.
-            let how = if end == "broken" && how == "ended" { "broken" } else { how };
+            let how = if end == "broken" && how == "ended" {
+                "broken"
+            } else {
+                how
+            };
             assert_eq!((names.len(), how), (0, end), "{name}");
         }
         let (names, how) = watched(&client, &since().await, async || {
