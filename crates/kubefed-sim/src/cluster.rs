@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use crate::behaviour::Behaviour;
+use crate::behaviour::{Behaviour, NodeOptions};
 use crate::clock::Clock;
 use crate::fault::{Effect, Fault, FaultId};
 use crate::log::RequestRecord;
@@ -69,10 +69,70 @@ pub struct ClusterOptions {
     pub(crate) latency: Duration,
     pub(crate) requests_max: usize,
     pub(crate) off: BTreeSet<Behaviour>,
+    pub(crate) nodes: Vec<NodeOptions>,
+    pub(crate) pods: PodTimes,
+    pub(crate) unpullable: Vec<String>,
+}
+
+/// How long the steps in the life of a simulated pod take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PodTimes {
+    pub(crate) start: Duration,
+    pub(crate) ready: Duration,
+    pub(crate) run: Duration,
+    pub(crate) stop: Duration,
+}
+
+impl PodTimes {
+    /// One second for each step, and three for the work of a pod that ends.
+    #[must_use]
+    pub const fn new() -> Self {
+        let second = Duration::from_secs(1);
+        Self {
+            start: second,
+            ready: second,
+            run: Duration::from_secs(3),
+            stop: second,
+        }
+    }
+
+    /// From scheduled to running.
+    #[must_use]
+    pub const fn start(mut self, time: Duration) -> Self {
+        self.start = time;
+        self
+    }
+
+    /// From running to ready.
+    #[must_use]
+    pub const fn ready(mut self, time: Duration) -> Self {
+        self.ready = time;
+        self
+    }
+
+    /// From ready to succeeded, for pods that end.
+    #[must_use]
+    pub const fn run(mut self, time: Duration) -> Self {
+        self.run = time;
+        self
+    }
+
+    /// From deleted to gone.
+    #[must_use]
+    pub const fn stop(mut self, time: Duration) -> Self {
+        self.stop = time;
+        self
+    }
+}
+
+impl Default for PodTimes {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl ClusterOptions {
-    /// A cluster of this name with every behaviour on.
+    /// A cluster of this name with three nodes and every behaviour on.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -86,6 +146,11 @@ impl ClusterOptions {
             // A test's worth; about 2 MB at most.
             requests_max: 10_000,
             off: BTreeSet::new(),
+            nodes: (1..=3)
+                .map(|number| NodeOptions::new(format!("node-{number}")))
+                .collect(),
+            pods: PodTimes::new(),
+            unpullable: Vec::new(),
         }
     }
 
@@ -129,6 +194,27 @@ impl ClusterOptions {
     #[must_use]
     pub fn reaction(mut self, delay: Duration) -> Self {
         self.reaction = delay;
+        self
+    }
+
+    /// The nodes, instead of the default three.
+    #[must_use]
+    pub fn nodes(mut self, nodes: impl IntoIterator<Item = NodeOptions>) -> Self {
+        self.nodes = nodes.into_iter().collect();
+        self
+    }
+
+    /// How long pods take to start, to become ready, to end and to stop.
+    #[must_use]
+    pub fn pod_times(mut self, times: PodTimes) -> Self {
+        self.pods = times;
+        self
+    }
+
+    /// Images that begin like this cannot be pulled: their pods never start.
+    #[must_use]
+    pub fn unpullable(mut self, prefix: impl Into<String>) -> Self {
+        self.unpullable.push(prefix.into());
         self
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::conditions::Condition;
 use crate::json;
 use crate::object::Object;
 use crate::resource::{Resource, Rules, Scale, Version};
@@ -139,35 +140,23 @@ fn publish_status(
     let before = definition.clone();
     let now = state.timestamp();
     let served = state.resources.contains_key(object.key.name());
-    let (accepted, established) = match &conflict {
-        None => (
-            ("True", "NoConflicts", "no conflicts found".to_owned()),
-            (
-                "True",
-                "InitialNamesAccepted",
-                "the initial names have been accepted".to_owned(),
-            ),
-        ),
-        Some((reason, message)) => (
-            ("False", *reason, message.clone()),
-            (
-                "False",
-                "NotAccepted",
-                "not all names are accepted".to_owned(),
-            ),
-        ),
+    let (reason, message) = match &conflict {
+        None => ("NoConflicts", "no conflicts found"),
+        Some((reason, message)) => (*reason, &**message),
     };
-    set_condition(&mut definition, "NamesAccepted", &accepted, &now);
-    if !served || conflict.is_none() {
-        set_condition(&mut definition, "Established", &established, &now);
+    Condition::new("NamesAccepted", conflict.is_none(), reason, message).set(&mut definition, &now);
+    if conflict.is_none() {
+        let message = "the initial names have been accepted";
+        Condition::new("Established", true, "InitialNamesAccepted", message)
+            .set(&mut definition, &now);
+    } else if !served {
+        let message = "not all names are accepted";
+        Condition::new("Established", false, "NotAccepted", message).set(&mut definition, &now);
     }
     if object.deleting {
-        let terminating = (
-            "True",
-            "InstanceDeletionInProgress",
-            "CustomResource deletion is in progress".to_owned(),
-        );
-        set_condition(&mut definition, "Terminating", &terminating, &now);
+        let message = "CustomResource deletion is in progress";
+        Condition::new("Terminating", true, "InstanceDeletionInProgress", message)
+            .set(&mut definition, &now);
     }
     if conflict.is_none() {
         let names = definition["spec"]["names"].clone();
@@ -183,22 +172,4 @@ fn publish_status(
         let table: Arc<str> = CRDS.into();
         state.write(&table, &object.key, definition);
     }
-}
-
-/// Sets a condition; its transition time moves only when its status does.
-fn set_condition(definition: &mut Value, kind: &str, wanted: &(&str, &str, String), now: &str) {
-    let (status, reason, message) = wanted;
-    let mut conditions = json::items(definition, "status.conditions").to_vec();
-    match conditions.iter_mut().find(|condition| condition["type"] == json!(kind)) {
-        Some(condition) if condition["status"] == json!(status) => return,
-        Some(condition) => {
-            *condition = json!({
-                "type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": now,
-            });
-        }
-        None => conditions.push(json!({
-            "type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": now,
-        })),
-    }
-    json::put(definition, "status.conditions", conditions);
 }

@@ -166,11 +166,6 @@ impl Resource {
     pub(crate) fn allows(&self, verb: &str) -> bool {
         self.rules.verbs.contains(&verb)
     }
-
-    /// The version that discovery prefers.
-    pub(crate) fn preferred(&self) -> &str {
-        self.versions.first().map_or("", |version| &version.name)
-    }
 }
 
 /// `version` or `group/version`.

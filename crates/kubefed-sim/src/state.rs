@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::access::{Tokens, User};
-use crate::behaviour::Queue;
+use crate::behaviour::{self, Addresses, Kubelets, Queue, Scheduling};
 use crate::catalogue::BUILTINS;
 use crate::clock::{Clock, rfc3339};
 use crate::cluster::ClusterOptions;
@@ -30,6 +30,9 @@ pub(crate) struct State {
     pub(crate) clock: Clock,
     pub(crate) random: fastrand::Rng,
     pub(crate) work: Queue,
+    pub(crate) scheduling: Scheduling,
+    pub(crate) kubelets: Kubelets,
+    pub(crate) addresses: Addresses,
     pub(crate) tokens: Tokens,
     pub(crate) admin_token: String,
     pub(crate) faults: Faults,
@@ -42,6 +45,7 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(options: ClusterOptions, clock: Clock, seed: u64) -> Self {
+        let addresses = Addresses::new(&options.name);
         let mut state = Self {
             store: Store::new(options.history_max, clock),
             resources: BTreeMap::new(),
@@ -52,6 +56,9 @@ impl State {
             clock,
             random: fastrand::Rng::with_seed(seed),
             work: Queue::default(),
+            scheduling: Scheduling::default(),
+            kubelets: Kubelets::default(),
+            addresses,
             tokens: Tokens::default(),
             admin_token: String::new(),
             faults: Faults::default(),
@@ -74,6 +81,7 @@ impl State {
             // The four names are valid and the table is empty.
             let _ = state.insert(NAMESPACES, None, value);
         }
+        behaviour::register(&mut state);
         state.react();
         state
     }
@@ -149,6 +157,8 @@ impl State {
         if **table == *CRDS {
             crd::changed(self, change);
         }
+        self.scheduling.observe(table, change);
+        self.addresses.observe(table, change);
         self.enqueue(table, change);
     }
 

@@ -2,12 +2,16 @@
 
 mod defaults;
 mod definitions;
+mod jobs;
+mod services;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 pub(crate) use self::definitions::custom_resource_definition;
+pub(crate) use self::jobs::job;
+pub(crate) use self::services::service;
 use crate::json;
 use crate::refusal::{Cause, Refusal};
 use crate::resource::Resource;
@@ -118,6 +122,13 @@ pub(crate) fn pod_template(admission: &mut Admission<'_>) -> Result<(), Refusal>
 /// Kinds of the group apps: a selector that matches the template and never changes.
 pub(crate) fn workload(admission: &mut Admission<'_>) -> Result<(), Refusal> {
     defaults::fill(admission.new, &admission.resource.id);
+    for strategy in ["strategy", "updateStrategy"] {
+        // The default belongs to the default type alone.
+        let kind = json::text(admission.new, &format!("spec.{strategy}.type"));
+        if !matches!(kind, "" | "RollingUpdate") {
+            json::take(admission.new, &format!("spec.{strategy}.rollingUpdate"));
+        }
+    }
     let replicas = json::number(admission.new, "spec.replicas").unwrap_or(0);
     if replicas < 0 {
         let message = "must be greater than or equal to 0";
@@ -137,14 +148,4 @@ pub(crate) fn workload(admission: &mut Admission<'_>) -> Result<(), Refusal> {
         return Err(admission.invalid(cause));
     }
     admission.immutable("spec.selector")
-}
-
-pub(crate) fn job(admission: &mut Admission<'_>) -> Result<(), Refusal> {
-    defaults::fill(admission.new, "jobs.batch");
-    Ok(())
-}
-
-pub(crate) fn service(admission: &mut Admission<'_>) -> Result<(), Refusal> {
-    defaults::fill(admission.new, "services");
-    Ok(())
 }

@@ -184,6 +184,12 @@ impl State {
         Ok(self.write(&resource.table, key, new))
     }
 
+    /// Changes an object on behalf of the cluster itself.
+    pub(crate) fn modify(&mut self, resource: &Resource, current: &Object, mut new: Value) {
+        raise_generation(resource, &current.value(), &mut new);
+        self.save(resource, current, new);
+    }
+
     /// Defaults, allocations and checks of a kind.
     fn admit(
         &mut self,

@@ -5,15 +5,28 @@
 //! so a run of the same requests at the same times has the same outcome.
 
 mod custom_resources;
+mod deployments;
 mod garbage;
+mod jobs;
+mod kubelet;
 mod namespaces;
+mod nodes;
+mod pods;
 mod queue;
+mod replica_sets;
+mod scheduler;
 mod service_accounts;
+mod services;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use self::kubelet::Kubelets;
+pub use self::nodes::NodeOptions;
+pub(crate) use self::nodes::register;
 pub(crate) use self::queue::Queue;
+pub(crate) use self::scheduler::Scheduling;
+pub(crate) use self::services::Addresses;
 use crate::state::State;
 use crate::store::{Change, Locator};
 
@@ -24,12 +37,22 @@ use crate::store::{Change, Locator};
 pub enum Behaviour {
     /// Deletes the objects of a deleted CustomResourceDefinition.
     CustomResources,
+    /// Lists the ready pods behind each Service, as EndpointSlice and Endpoints.
+    Endpoints,
     /// Deletes, releases and waits for dependents by their owner references.
     GarbageCollection,
+    /// Starts, finishes and stops scheduled pods.
+    Kubelets,
+    /// Gives Services of type LoadBalancer and Ingresses an address.
+    LoadBalancers,
     /// Empties a deleted namespace and lets it go.
     Namespaces,
     /// Gives each namespace its default ServiceAccount and root certificate, and fills token Secrets.
     ServiceAccounts,
+    /// Places pods on nodes.
+    Scheduler,
+    /// Deployments, ReplicaSets and Jobs.
+    Workloads,
 }
 
 /// A control loop.
@@ -48,6 +71,13 @@ pub(crate) const LOOPS: &[Loop] = &[
     namespaces::LOOP,
     service_accounts::NAMESPACES_LOOP,
     service_accounts::TOKENS_LOOP,
+    deployments::LOOP,
+    replica_sets::LOOP,
+    jobs::LOOP,
+    scheduler::LOOP,
+    kubelet::LOOP,
+    services::ADDRESSES_LOOP,
+    services::ENDPOINTS_LOOP,
 ];
 
 impl State {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::api::DeleteOptions;
 use crate::behaviour::{Behaviour, Loop};
+use crate::conditions::Condition;
 use crate::json;
 use crate::object::{Key, Object};
 use crate::resource::Resource;
@@ -83,13 +84,13 @@ fn reconcile(state: &mut State, (table, key): &Locator) -> Option<Duration> {
             .map(|(id, count)| format!("{id} has {count} resource instances"))
             .collect();
         let message = format!("Some resources are remaining: {}", kinds.join(", "));
-        set_condition(
-            &mut value,
+        Condition::new(
             "NamespaceContentRemaining",
+            true,
             "SomeResourcesRemain",
             &message,
-            &now,
-        );
+        )
+        .set(&mut value, &now);
         if !finalizers.is_empty() {
             let holders: Vec<String> = finalizers
                 .iter()
@@ -99,29 +100,15 @@ fn reconcile(state: &mut State, (table, key): &Locator) -> Option<Duration> {
                 "Some content in the namespace has finalizers remaining: {}",
                 holders.join(", ")
             );
-            set_condition(
-                &mut value,
+            Condition::new(
                 "NamespaceFinalizersRemaining",
+                true,
                 "SomeFinalizersRemain",
                 &message,
-                &now,
-            );
+            )
+            .set(&mut value, &now);
         }
     }
     state.save(&resource, &namespace, value);
     None
-}
-
-fn set_condition(value: &mut Value, kind: &str, reason: &str, message: &str, now: &str) {
-    let mut conditions = json::items(value, "status.conditions").to_vec();
-    let since = conditions
-        .iter()
-        .find(|condition| condition["type"] == json!(kind))
-        .map_or(now, |condition| json::text(condition, "lastTransitionTime"))
-        .to_owned();
-    conditions.retain(|condition| condition["type"] != json!(kind));
-    conditions.push(json!({
-        "type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": since,
-    }));
-    json::put(value, "status.conditions", conditions);
 }
