@@ -80,9 +80,9 @@ impl<T: Observed> FederatedInformer<T> {
         subscription
     }
 
-    /// Waits until the set of clusters is known and the store knows what each ready one holds. A ready
-    /// cluster that cannot be watched makes this wait for ever, so it is for tests and demonstrations; a
-    /// controller asks for each cluster by itself.
+    /// Waits until what is synced [is complete](Synced::is_complete). A ready cluster that cannot be
+    /// watched makes this wait for ever, so it is for tests and demonstrations; a controller asks for
+    /// each cluster by itself.
     pub async fn until_synced(&self) {
         let mut changes = self.store.shared.changes.subscribe();
         let mut fleet = self.store.shared.fleet.clone();
@@ -231,10 +231,13 @@ impl Synced {
         &self.laggards
     }
 
-    /// Whether the set of clusters is known, and what each ready cluster holds.
+    /// Whether the set of clusters is known, each was probed, and it is known what each ready one holds.
     pub fn is_complete(&self) -> bool {
-        let not_ready = |why: &Unknown| matches!(why, Unknown::NotReady(_));
-        self.fleet && self.laggards.iter().all(|(_, why)| not_ready(why))
+        let settled = |why: &Unknown| match why {
+            Unknown::NotReady(state) => *state != ClusterState::Connecting,
+            _ => false,
+        };
+        self.fleet && self.laggards.iter().all(|(_, why)| settled(why))
     }
 }
 

@@ -238,3 +238,96 @@ fn merge(waiting: &Event, later: Event) -> Event {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(name: &str, change: Change) -> Event {
+        Event::Object {
+            cluster: "east".into(),
+            name: QualifiedName::cluster_scoped(name),
+            change,
+        }
+    }
+
+    fn drain(subscription: &mut Subscription) -> Vec<Event> {
+        std::iter::from_fn(|| subscription.try_next()).collect()
+    }
+
+    #[test]
+    fn a_name_waits_once_with_its_changes_merged() {
+        use Change::{Created, Deleted, Updated};
+        let cases: [(&[Change], Change); 7] = [
+            (&[Created, Updated, Updated], Created),
+            (&[Created, Deleted], Deleted),
+            (&[Updated, Deleted], Deleted),
+            (&[Deleted, Created], Updated),
+            (&[Updated, Deleted, Created], Updated),
+            (&[Created, Created], Created),
+            (&[Deleted, Created, Deleted], Deleted),
+        ];
+        for (changes, expected) in cases {
+            let feed = Feed::default();
+            let mut subscription = feed.subscribe();
+            for change in changes {
+                feed.send(&object("a", *change));
+                feed.send(&object("b", Updated));
+            }
+            let expected = [object("a", expected), object("b", Updated)];
+            assert_eq!(drain(&mut subscription), expected, "{changes:?}");
+        }
+    }
+
+    #[test]
+    fn a_cluster_waits_with_the_last_that_is_known_of_it() {
+        let feed = Feed::default();
+        let mut subscription = feed.subscribe();
+        feed.send(&Event::Synced("east".into()));
+        feed.send(&Event::Lost("east".into()));
+        assert_eq!(drain(&mut subscription), [Event::Lost("east".into())]);
+    }
+
+    #[test]
+    fn too_much_waiting_becomes_one_event_for_everything() {
+        let mut pending = Pending::default();
+        for event in [
+            Event::Lost("east".into()),
+            object("a", Change::Created),
+            object("b", Change::Created),
+            object("a", Change::Deleted),
+            object("c", Change::Created),
+            object("d", Change::Created),
+        ] {
+            pending.push(event, 3);
+        }
+        let events: Vec<_> = std::iter::from_fn(|| pending.pop()).collect();
+        let expected = [
+            Event::Lost("east".into()),
+            Event::Everything,
+            object("d", Change::Created),
+        ];
+        assert_eq!(events, expected);
+        assert!(pending.objects.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_subscriber_is_woken_and_released() {
+        let feed = Feed::default();
+        let mut subscription = feed.subscribe();
+        let reader = tokio::spawn(async move {
+            let mut events = Vec::new();
+            while let Some(event) = subscription.next().await {
+                events.push(event);
+            }
+            events
+        });
+        tokio::task::yield_now().await;
+        feed.send(&object("a", Change::Created));
+        tokio::task::yield_now().await;
+        feed.send(&object("a", Change::Deleted));
+        drop(feed);
+        let expected = [object("a", Change::Created), object("a", Change::Deleted)];
+        assert_eq!(reader.await.unwrap(), expected);
+    }
+}

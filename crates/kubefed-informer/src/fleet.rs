@@ -459,3 +459,63 @@ fn relabel(view: &mut FleetSnapshot, spec: &ClusterSpec) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A snapshot from words such as `east=ready`: with labels `east:a=ready`, having become ready twice
+    /// `east=ready2`, with other credentials `east=ready'`.
+    fn snapshot(words: &str) -> FleetSnapshot {
+        let mut snapshot = FleetSnapshot {
+            synced: !words.starts_with('?'),
+            ..FleetSnapshot::default()
+        };
+        for word in words.split_whitespace().filter(|word| *word != "?") {
+            let (name, state) = word.split_once('=').unwrap();
+            let (name, label) = name.split_once(':').unwrap_or((name, ""));
+            let labels = BTreeMap::from([("tier".to_owned(), label.to_owned())]);
+            let ready = state.starts_with("ready");
+            let cluster = Cluster {
+                name: name.into(),
+                labels: Arc::new(labels),
+                state: if ready { ClusterState::Ready } else { ClusterState::Offline },
+                version: None,
+                cause: None,
+                client: None,
+                health: watch::Sender::new(Arc::new(Health::unknown())).subscribe(),
+                server: 0,
+                readied: u64::from(ready) + u64::from(state.contains('2')),
+                credentials: u64::from(state.contains('\'')),
+            };
+            snapshot.clusters.insert(name.into(), Arc::new(cluster));
+        }
+        snapshot
+    }
+
+    /// informer 10.8 and I13: labels only relabel, and only what was ready becomes unready.
+    #[test]
+    fn events_are_real_transitions() {
+        let check = |before: &str, after: &str, expected: &str| {
+            let events = snapshot(after).events_since(&snapshot(before));
+            let lines: Vec<_> = events.iter().map(|event| format!("{event:?}")).collect();
+            let lines = lines.join(", ").replace("ClusterName(\"", "").replace("\"))", ")");
+            assert_eq!(lines, expected, "{before} -> {after}");
+        };
+        check("?", "?", "");
+        check("?", "", "Synced");
+        check("", "east=down", "Added(east)");
+        check("", "east=ready west=down", "Added(east), BecameReady(east), Added(west)");
+        check("east=down", "", "Removed(east)");
+        check("east=ready", "", "BecameUnready(east), Removed(east)");
+        check("east=ready", "east:gold=ready", "Relabelled(east)");
+        check("east=down", "east:gold=down", "Relabelled(east)");
+        check("east=ready", "east=ready", "");
+        check("east=ready", "east=ready'", "CredentialsChanged(east)");
+        check("east=ready", "east=down", "BecameUnready(east), HealthChanged(east)");
+        check("east=down", "east=ready", "BecameReady(east), HealthChanged(east)");
+        check("east=down", "east=down", "");
+        // What went and came back between two looks is still told.
+        check("east=ready", "east=ready2", "BecameUnready(east), BecameReady(east)");
+    }
+}

@@ -457,3 +457,259 @@ fn is_ours(condition: &ClusterCondition) -> bool {
             | ClusterConditionType::ConfigMalformed
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::jiff::Timestamp;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn t(second: i64) -> Time {
+        Time(Timestamp::from_second(second).unwrap())
+    }
+
+    fn probe(word: &str) -> Probe {
+        match word {
+            "ok" => Probe::Healthy {
+                version: Some("v1.35.0".to_owned()),
+            },
+            "unversioned" => Probe::Healthy { version: None },
+            "unwell" => Probe::Unhealthy,
+            "down" => Probe::Unreachable("connection refused".to_owned()),
+            other => panic!("{other}"),
+        }
+    }
+
+    /// State, time of the probe and of the transition after each of some probes, a second apart.
+    fn history(start: &Health, thresholds: Thresholds, probes: &str) -> String {
+        let mut health = start.clone();
+        let mut lines = Vec::new();
+        for (second, word) in (1..).zip(probes.split(' ')) {
+            health = health.after_probe(probe(word), thresholds, &t(second));
+            let time = |time: &Option<Time>| time.as_ref().map_or(-1, |time| time.0.as_second());
+            let first = &health.conditions()[0];
+            let [probed, since] = [&first.last_probe_time, &first.last_transition_time].map(time);
+            lines.push(format!("{word}: {} {probed} {since}", health.state()));
+        }
+        lines.join(", ")
+    }
+
+    /// clusters 10.1 to 10.5 (row 4 as C1 changes it): what a threshold means.
+    #[test]
+    fn thresholds_count_contrary_results_in_a_row() {
+        let default = Thresholds::default();
+        let check = |thresholds, probes, expected: &str| {
+            assert_eq!(history(&Health::unknown(), thresholds, probes), expected);
+        };
+        check(default, "ok", "ok: ready 1 1");
+        check(default, "down", "down: offline 1 1");
+        check(default, "ok down", "ok: ready 1 1, down: ready 2 1");
+        check(
+            default,
+            "ok down down down",
+            "ok: ready 1 1, down: ready 2 1, down: ready 3 1, down: offline 4 4",
+        );
+        check(
+            default,
+            "down ok",
+            "down: offline 1 1, ok: ready 2 2",
+        );
+        // A success in between starts the count anew.
+        check(
+            default,
+            "ok down down ok down down",
+            "ok: ready 1 1, down: ready 2 1, down: ready 3 1, ok: ready 4 1, down: ready 5 1, down: ready 6 1",
+        );
+        check(
+            Thresholds::new(1, 3),
+            "down ok ok ok down",
+            "down: offline 1 1, ok: syncing 2 1, ok: syncing 3 1, ok: ready 4 4, down: offline 5 5",
+        );
+        check(
+            Thresholds::new(1, 2),
+            "down ok down ok ok",
+            "down: offline 1 1, ok: syncing 2 1, down: offline 3 1, ok: syncing 4 1, ok: ready 5 5",
+        );
+        // Another kind of failure is told at once.
+        check(
+            default,
+            "down unwell unwell",
+            "down: offline 1 1, unwell: degraded 2 2, unwell: degraded 3 2",
+        );
+    }
+
+    fn wire(health: &Health) -> Value {
+        serde_json::to_value(health.conditions()).unwrap()
+    }
+
+    /// clusters 4: the conditions, word for word.
+    #[test]
+    fn each_outcome_has_its_conditions() {
+        let time = "1970-01-01T00:00:09Z";
+        let condition = |kind: &str, status: &str, reason: &str, message: &str| {
+            json!({
+                "type": kind, "status": status, "reason": reason, "message": message,
+                "lastProbeTime": time, "lastTransitionTime": time,
+            })
+        };
+        let cases = [
+            ("ok", json!([condition("Ready", "True", "ClusterReady", "/healthz responded with ok")])),
+            (
+                "unwell",
+                json!([
+                    condition("Ready", "False", "ClusterNotReady", "/healthz responded without ok"),
+                    condition("Offline", "False", "ClusterReachable", "cluster is reachable"),
+                ]),
+            ),
+            (
+                "down",
+                json!([condition(
+                    "Offline",
+                    "True",
+                    "ClusterNotReachable",
+                    "cluster is not reachable: connection refused"
+                )]),
+            ),
+        ];
+        for (word, expected) in cases {
+            let health = Health::unknown().after_probe(probe(word), Thresholds::default(), &t(9));
+            assert_eq!(wire(&health), expected);
+        }
+        let malformed = Health::unknown().malformed(&Malformed::EmptyEndpoint, &t(9));
+        let message = "cluster's configuration may be malformed";
+        let expected = condition("ConfigMalformed", "True", "ClusterConfigMalformed", message);
+        assert_eq!(wire(&malformed), json!([expected]));
+        assert_eq!(malformed.cause(), Some("the API endpoint is empty"));
+    }
+
+    /// clusters 5, 7 and C14: no thresholds around a malformed configuration, and its time stays.
+    #[test]
+    fn a_malformed_cluster_starts_anew_when_it_is_repaired() {
+        let ready = Health::unknown().after_probe(probe("ok"), Thresholds::default(), &t(1));
+        let first = ready.malformed(&Malformed::NoSecretName, &t(2));
+        let again = first.malformed(&Malformed::NoSecretName, &t(3));
+        assert_eq!(again.conditions()[0].last_transition_time, Some(t(2)));
+        assert_eq!(again.conditions()[0].last_probe_time, Some(t(3)));
+        let repaired = again.after_probe(probe("down"), Thresholds::default(), &t(4));
+        assert_eq!(repaired.state(), ClusterState::Offline);
+        assert_eq!(repaired.conditions()[0].last_transition_time, Some(t(4)));
+    }
+
+    /// C5: the version belongs to the conditions that are held.
+    #[test]
+    fn the_version_is_held_with_the_conditions() {
+        let versions = |probes: &str| {
+            let mut health = Health::unknown();
+            let mut versions = Vec::new();
+            for word in probes.split(' ') {
+                health = health.after_probe(probe(word), Thresholds::default(), &t(1));
+                versions.push(health.kubernetes_version().is_some());
+            }
+            versions
+        };
+        assert_eq!(versions("unversioned ok unversioned"), [false, true, true]);
+        assert_eq!(versions("ok down down down"), [true, true, true, false]);
+    }
+
+    fn stored() -> KubeFedClusterStatus {
+        serde_json::from_value(json!({
+            "conditions": [
+                {"type": "Quota", "status": "True", "lastProbeTime": "1970-01-01T00:00:01Z"},
+                {
+                    "type": "Ready", "status": "True", "reason": "ClusterReady",
+                    "message": "/healthz responded with ok",
+                    "lastProbeTime": "1970-01-01T00:00:05Z",
+                    "lastTransitionTime": "1970-01-01T00:00:02Z",
+                },
+            ],
+            "kubernetesVersion": "v1.35.0",
+            "zones": ["a", "b"],
+            "region": "north",
+        }))
+        .unwrap()
+    }
+
+    /// C10: a hiccup during a restart flips nothing.
+    #[test]
+    fn the_stored_status_is_where_counting_goes_on() {
+        let seeded = Health::from_status(&stored());
+        assert_eq!(
+            history(&seeded, Thresholds::default(), "down down down"),
+            "down: ready 1 2, down: ready 2 2, down: offline 3 3"
+        );
+        let offline = json!({"conditions": [{"type": "Offline", "status": "True"}]});
+        let offline = Health::from_status(&serde_json::from_value(offline).unwrap());
+        let thresholds = Thresholds::new(3, 2);
+        assert_eq!(
+            history(&offline, thresholds, "ok ok"),
+            "ok: syncing 1 -1, ok: ready 2 2"
+        );
+    }
+
+    /// C6: what others have written stays.
+    #[test]
+    fn a_status_is_merged_with_the_stored_one() {
+        let stored = stored();
+        let health = Health::from_status(&stored);
+        let mut down = health.clone();
+        for second in 6..9 {
+            down = down.after_probe(probe("down"), Thresholds::default(), &t(second));
+        }
+        let status = down.status(Some(&stored));
+        let kinds: Vec<_> = status.conditions.iter().map(|c| c.type_.as_str()).collect();
+        assert_eq!(kinds, ["Offline", "Quota"]);
+        assert_eq!((status.zones, status.region), (stored.zones, stored.region));
+        assert_eq!(status.kubernetes_version, None);
+        assert_eq!(health.status(None).conditions.len(), 1);
+    }
+
+    /// C2: a status is written when it says something new, and otherwise seldom.
+    #[test]
+    fn a_status_is_written_on_change_and_as_a_heartbeat() {
+        let heartbeat = Duration::from_secs(60);
+        let stored = stored();
+        let at = |second, word| {
+            let health = Health::from_status(&stored);
+            let health = health.after_probe(probe(word), Thresholds::new(1, 1), &t(second));
+            health.status(Some(&stored))
+        };
+        let needed = |status: &KubeFedClusterStatus| {
+            // The order of foreign conditions is no news.
+            let base = Health::from_status(&stored).status(Some(&stored));
+            needs_write(Some(&base), status, heartbeat)
+        };
+        assert!(!needed(&at(6, "ok")));
+        assert!(!needed(&at(64, "ok")));
+        assert!(needed(&at(65, "ok")));
+        assert!(needed(&at(6, "down")));
+        assert!(needs_write(None, &at(6, "ok"), heartbeat));
+    }
+
+    #[test]
+    fn settings_that_are_not_positive_are_refused() {
+        let check = |config: Value, expected: Result<HealthCheck, &str>| {
+            let config: ClusterHealthCheckConfig = serde_json::from_value(config).unwrap();
+            let check = HealthCheck::try_from(&config).map_err(|error| error.to_string());
+            assert_eq!(check, expected.map_err(str::to_owned));
+        };
+        check(json!({}), Ok(HealthCheck::default()));
+        let fast = HealthCheck {
+            period: Duration::from_secs(1),
+            timeout: Duration::from_millis(500),
+            thresholds: Thresholds::new(1, 2),
+        };
+        check(
+            json!({"period": "1s", "timeout": "500ms", "failureThreshold": 1, "successThreshold": 2}),
+            Ok(fast),
+        );
+        check(
+            json!({"period": "0s"}),
+            Err("clusterHealthCheck.period: 0s is not positive"),
+        );
+        check(
+            json!({"failureThreshold": -1}),
+            Err("clusterHealthCheck.failureThreshold: -1 is not positive"),
+        );
+    }
+}

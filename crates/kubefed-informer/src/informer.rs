@@ -249,16 +249,31 @@ pub(crate) async fn follow<T: Observed>(client: Client, watch: WatchSpec, store:
             let delay = backoff.next();
             let failures = backoff.failures();
             tracing::debug!(cluster = %store.cluster(), path = watch.path(), %error, failures, "watch failed");
-            if failures >= FAILURES_MAX || !store.is_synced() {
+            // A server that has forgotten our place is well; kube itself would ask for it again for ever
+            // where the refusal is an HTTP status.
+            let gone = is_gone(&error);
+            if !gone && failures >= FAILURES_MAX || !store.is_synced() {
                 let error = error.to_string().into();
                 store.forget(Unknown::Failing { error, failures });
             }
             tokio::time::sleep(delay).await;
-            if failures >= FAILURES_MAX {
+            if gone || failures >= FAILURES_MAX {
                 // Only a list tells for certain that the watch works again.
                 break;
             }
         }
+    }
+}
+
+/// Whether the server no longer knows the version from which a watch wants to go on.
+fn is_gone(error: &watcher::Error) -> bool {
+    use watcher::Error::{WatchError, WatchFailed, WatchStartFailed};
+    match error {
+        WatchError(status) => status.code == 410,
+        WatchStartFailed(kube::Error::Api(status)) | WatchFailed(kube::Error::Api(status)) => {
+            status.code == 410
+        }
+        _ => false,
     }
 }
 

@@ -8,6 +8,8 @@ mod federated;
 mod feed;
 mod fleet;
 mod guard;
+#[cfg(feature = "tls")]
+mod https;
 pub mod health;
 mod informer;
 mod member;
@@ -25,6 +27,8 @@ pub use federated::{FederatedInformer, FederatedStore, Synced};
 pub use feed::{Change, Event, Subscription};
 pub use fleet::{Cluster, Fleet, FleetConfig, FleetEvent, FleetEvents, FleetSnapshot};
 pub use guard::{ClientLimits, Rate, guarded};
+#[cfg(feature = "tls")]
+pub use https::HttpsConnect;
 pub use health::{ClusterState, Health, HealthCheck, Probe, Thresholds};
 pub use informer::{Informer, KnownScope, WATCH_TIMEOUT_SECS, WatchSpec};
 pub use k8s_openapi;

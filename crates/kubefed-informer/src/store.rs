@@ -384,3 +384,155 @@ impl SharedNames {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::watcher::Event as Seen;
+    use kubefed_api::{ObservedCopy, ResourceType};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::feed::Subscription;
+    use crate::observed::RawObject;
+
+    /// Tells a store what a watch sees, word by word, and shows what the store then says.
+    struct Script<T> {
+        store: Store<T>,
+        events: Subscription,
+    }
+
+    impl<T: Observed> Script<T> {
+        fn new() -> Self {
+            let feed = Arc::new(Feed::default());
+            let changes = watch::Sender::default();
+            Self {
+                events: feed.subscribe(),
+                store: Store::new("east".into(), feed, Arc::default(), changes),
+            }
+        }
+
+        /// `list a1 b2` lists a and b in versions 1 and 2, `+a2` and `-a2` are events, `!` a failure.
+        fn play(&mut self, words: &str) -> String {
+            for step in words.split(", ") {
+                match step.split_at(1) {
+                    ("l", _) => {
+                        self.take(Seen::Init);
+                        for object in step.split(' ').skip(1) {
+                            self.take(Seen::InitApply(received(object)));
+                        }
+                        self.take(Seen::InitDone);
+                    }
+                    ("+", object) => self.take(Seen::Apply(received(object))),
+                    ("-", object) => self.take(Seen::Delete(received(object))),
+                    ("!", _) => self.store.forget(Unknown::NotReady(ClusterState::Offline)),
+                    ("x", _) => self.store.clear(Unknown::NotInFleet),
+                    _ => panic!("{step}"),
+                }
+            }
+            let events = std::iter::from_fn(|| self.events.try_next());
+            events.map(|event| line(&event)).collect::<Vec<_>>().join(", ")
+        }
+
+        fn take(&self, event: Seen<Received<T>>) {
+            let resource = ResourceType::default().api_resource();
+            self.store.take(event, &resource);
+        }
+
+        fn says(&self, name: &str) -> &'static str {
+            match self.store.get(&QualifiedName::namespaced("shop", name)) {
+                Lookup::Unknown(_) => "unknown",
+                Lookup::Absent => "absent",
+                Lookup::Present(_) => "present",
+            }
+        }
+    }
+
+    fn received<T: Observed>(object: &str) -> Received<T> {
+        let (name, version) = object.split_at(1);
+        let object: Value = json!({"metadata": {
+            "name": name, "namespace": "shop", "uid": name, "resourceVersion": version,
+        }});
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn line(event: &Event) -> String {
+        match event {
+            Event::Object { name, change, .. } => format!("{} {change:?}", name.name()),
+            Event::Synced(cluster) => format!("synced {cluster}"),
+            Event::Lost(cluster) => format!("lost {cluster}"),
+            Event::Everything => "everything".to_owned(),
+        }
+    }
+
+    /// informer 10.1: what makes an event and what does not. Events name the object; deletions found by
+    /// a list are those that other informers call tombstones.
+    #[test]
+    fn additions_changes_and_deletions_are_events_and_repetitions_are_not() {
+        let check = |words: &str, expected: &str| {
+            let mut script = Script::<ObservedCopy>::new();
+            script.play("list a1 b1");
+            assert_eq!(script.play(words), expected, "{words}");
+        };
+        check("+c1", "c Created");
+        check("+a1", "");
+        check("+a2", "a Updated");
+        check("-a2", "a Deleted");
+        check("-z1", "");
+        check("list a1 b1", "");
+        check("list b1 c1", "c Created, a Deleted");
+        check("list b2", "b Updated, a Deleted");
+        check("!, list a1 b1", "synced east");
+        check("!", "lost east");
+        check("!, !", "lost east");
+        check("!, list b1", "synced east, a Deleted");
+        check("x", "a Deleted, b Deleted, lost east");
+    }
+
+    #[test]
+    fn nothing_is_absent_before_a_list_says_so() {
+        let mut script = Script::<RawObject>::new();
+        assert_eq!(script.says("a"), "unknown");
+        script.take(Seen::Init);
+        script.take(Seen::InitApply(received("a1")));
+        assert_eq!([script.says("a"), script.says("b")], ["unknown", "unknown"]);
+        script.take(Seen::InitDone);
+        assert_eq!([script.says("a"), script.says("b")], ["present", "absent"]);
+        script.play("!");
+        assert_eq!([script.says("a"), script.says("b")], ["unknown", "unknown"]);
+        assert_eq!(script.store.names().len(), 1);
+        script.play("list b1");
+        assert_eq!([script.says("a"), script.says("b")], ["absent", "present"]);
+    }
+
+    #[test]
+    fn an_undecodable_object_is_neither_present_nor_absent() {
+        #[derive(Clone, Debug)]
+        struct Never;
+        impl Observed for Never {
+            fn observe(_: Value) -> Result<Self, serde_json::Error> {
+                serde_json::from_str::<u8>("").map(|_| Self)
+            }
+            fn is_same(&self, _: &Self) -> bool {
+                true
+            }
+        }
+        let mut script = Script::<Never>::new();
+        assert_eq!(script.play("list a1"), "a Created, synced east");
+        assert_eq!(script.says("a"), "unknown");
+        assert_eq!((script.store.len(), script.store.snapshot().len()), (1, 0));
+    }
+
+    #[test]
+    fn names_are_kept_once_and_forgotten_when_unused() {
+        let names = Names::default();
+        let first = names.shared(&QualifiedName::namespaced("shop", "web"));
+        let second = names.shared(&QualifiedName::namespaced("shop", "web"));
+        assert!(std::ptr::eq(first.name(), second.name()));
+        for index in 0..10_000 {
+            names.shared(&QualifiedName::cluster_scoped(format!("unused-{index}")));
+        }
+        assert!(names.0.lock().unwrap().texts.len() < 100);
+        let third = names.shared(&QualifiedName::namespaced("shop", "web"));
+        assert!(std::ptr::eq(first.name(), third.name()));
+    }
+}
