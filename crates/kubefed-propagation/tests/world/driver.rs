@@ -52,6 +52,7 @@ impl World {
                 joined: true,
                 ready: true,
                 synced: true,
+                lags: false,
                 answers_lost: 0,
                 store: Store::new(name, kind),
             };
@@ -207,7 +208,7 @@ impl World {
             .store
             .object
             .as_ref()
-            .filter(|object| cluster.ready && is_managed(object))
+            .filter(|object| cluster.ready && !cluster.lags && is_managed(object))
         {
             None => Observation::NotManaged,
             Some(object) => Observation::Managed(match self.tier {

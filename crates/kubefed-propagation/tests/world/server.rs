@@ -161,6 +161,8 @@ pub struct Cluster {
     pub joined: bool,
     pub ready: bool,
     pub synced: bool,
+    /// The watch does not show the object yet, or its label.
+    pub lags: bool,
     /// So many of the next writes take effect, and their answers are lost.
     pub answers_lost: usize,
     pub store: Store,

@@ -23,6 +23,18 @@ struct Walk {
 const WALKS: &[Walk] = &[
     Walk {
         needs_copies: false,
+        name: "delete while the watch lags",
+        steps: &[create, the_watch_of_west_lags, change_template, delete],
+        end: nothing_left,
+    },
+    Walk {
+        needs_copies: false,
+        name: "narrow while the watch lags",
+        steps: &[create, the_watch_of_west_lags, narrow],
+        end: only_east,
+    },
+    Walk {
+        needs_copies: false,
         name: "create",
         steps: &[create],
         end: |world| {
@@ -489,6 +501,10 @@ fn widen(world: &mut World) {
 
 fn west_goes_down(world: &mut World) {
     world.cluster("west").ready = false;
+}
+
+fn the_watch_of_west_lags(world: &mut World) {
+    world.cluster("west").lags = true;
 }
 
 fn west_comes_back(world: &mut World) {
