@@ -48,6 +48,8 @@ mod outcome;
 mod overrides;
 mod placement;
 mod plan;
+#[cfg(feature = "preview")]
+mod preview;
 mod record;
 mod render;
 mod report;
@@ -73,6 +75,8 @@ pub use placement::{
     NamespaceFederation, NotSelected, Placement, Scope, Selected, Selection, Undetermined,
 };
 pub use plan::{ClusterPlan, FieldChange, Plan, PlanLimits, plan, plan_with_secrets};
+#[cfg(feature = "preview")]
+pub use preview::{Preview, PreviewOptions, PreviewedObject, Problem, Verdict};
 pub use record::{Record, next_versions};
 pub use render::{Rendered, Warning, render, set_managed_label};
 pub use report::{RemoteStatus, Report};

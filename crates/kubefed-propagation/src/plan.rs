@@ -98,7 +98,7 @@ fn plan_with<'a>(
     let cluster_plan = |(member, observation): (&Member, &Observation)| {
         let mut decision = decide(federation, member, observation, record);
         let mut changes = match (decision.action.object(), body(observation)) {
-            (Some(object), Some(body)) => changes(object, body),
+            (Some(object), Some(body)) => differences(body, object),
             _ => Vec::new(),
         };
         if redacts {
@@ -139,6 +139,15 @@ impl Plan {
             matches!(cluster.decision.action, Action::UpToDate { .. })
                 || cluster.decision.action.object().is_some()
         })
+    }
+
+    /// Length of the longest cluster name, for columns.
+    pub(crate) fn width(&self) -> usize {
+        let names = self.clusters.iter().map(|cluster| cluster.cluster.as_str());
+        names
+            .map(|name| name.chars().count())
+            .max()
+            .unwrap_or_default()
     }
 
     /// Judges the plan by limits.
@@ -205,28 +214,27 @@ impl ClusterPlan {
             plan["object"] = object.clone();
         }
         if !self.changes.is_empty() {
-            let change = |change: &FieldChange| {
-                let mut fields = Map::new();
-                fields.insert("path".to_owned(), change.path.clone().into());
-                for (name, value) in [("before", &change.before), ("after", &change.after)] {
-                    fields.extend(value.clone().map(|value| (name.to_owned(), value)));
-                }
-                Value::Object(fields)
-            };
-            plan["changes"] = self.changes.iter().map(change).collect();
+            plan["changes"] = self.changes.iter().map(FieldChange::to_json).collect();
         }
         plan
+    }
+}
+
+impl FieldChange {
+    pub(crate) fn to_json(&self) -> Value {
+        let mut fields = Map::new();
+        fields.insert("path".to_owned(), self.path.clone().into());
+        for (name, value) in [("before", &self.before), ("after", &self.after)] {
+            fields.extend(value.clone().map(|value| (name.to_owned(), value)));
+        }
+        Value::Object(fields)
     }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} {}", self.kind, self.name)?;
-        let names = self
-            .clusters
-            .iter()
-            .map(|cluster| cluster.cluster.as_str().chars().count());
-        let width = names.max().unwrap_or_default();
+        let width = self.width();
         for ClusterPlan {
             cluster,
             decision,
@@ -278,9 +286,10 @@ const SERVER_METADATA: [&str; 8] = [
     "uid",
 ];
 
-fn changes(object: &Value, body: &Value) -> Vec<FieldChange> {
-    let mut before = body.clone();
-    let mut after = object.clone();
+/// The fields in which two objects differ, but for the status and what the server owns.
+pub(crate) fn differences(before: &Value, after: &Value) -> Vec<FieldChange> {
+    let mut before = before.clone();
+    let mut after = after.clone();
     for value in [&mut before, &mut after] {
         if let Some(fields) = value.as_object_mut() {
             fields.remove("status");
@@ -352,7 +361,7 @@ const OPEN_METADATA: [&str; 7] = [
     "uid",
 ];
 
-fn is_secret(target: &TargetType) -> bool {
+pub(crate) fn is_secret(target: &TargetType) -> bool {
     target.is_core("Secret")
 }
 
@@ -374,7 +383,7 @@ fn redact(object: &mut Value) {
 }
 
 impl FieldChange {
-    fn redact(&mut self) {
+    pub(crate) fn redact(&mut self) {
         if hides(&self.path) {
             let values = [&mut self.before, &mut self.after].into_iter().flatten();
             values.for_each(|value| *value = REDACTED.into());
