@@ -1,5 +1,20 @@
 //! Simulated Kubernetes clusters in one process: an API server that tells the truth.
 
+// The pure engines below the server. They are visible for fuzzing and for tests beside real servers,
+// and are not a stable interface.
+#[doc(hidden)]
+pub mod apply;
+#[doc(hidden)]
+pub mod builtin;
+#[doc(hidden)]
+pub mod openapi;
+#[doc(hidden)]
+pub mod schema;
+#[doc(hidden)]
+pub mod strategic;
+#[doc(hidden)]
+pub mod table;
+
 mod access;
 mod admission;
 mod api;
