@@ -1,0 +1,3 @@
+/// Why.
+#[derive(Debug)]
+pub enum Reason {}
