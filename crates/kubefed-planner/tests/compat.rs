@@ -1,4 +1,10 @@
 //! `compat` against the plain loop, and the properties it must have and is known not to have.
+#![allow(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "helpers of tests"
+)]
 
 mod oracle;
 
@@ -189,7 +195,11 @@ fn cases() -> impl Strategy<Value = Case> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig {
+        cases: 400,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn every_answer_is_that_of_the_plain_loop(cases in prop::collection::vec(cases(), 1..4)) {

@@ -2,6 +2,12 @@
 //!
 //! The vectors beside this file must all be reproduced, and so must files of the same name in the
 //! folder that the environment variable `KUBEFED_VECTORS` names.
+#![allow(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "helpers of tests"
+)]
 
 use std::collections::BTreeMap;
 use std::fs;

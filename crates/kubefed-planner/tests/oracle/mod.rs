@@ -5,4 +5,5 @@
     reason = "each test binary uses its own part"
 )]
 
+pub mod apportion;
 pub mod kubefed;
