@@ -165,7 +165,7 @@ fn plan_lines(options: &Options) -> Result<bool> {
     }
     output.flush()?;
     if broken > 0 {
-        bail!("{broken} lines were not planned");
+        bail!("lines that could not be planned: {broken}");
     }
     Ok(failed == 0)
 }
@@ -210,9 +210,12 @@ impl Planners {
                     moves: if line.rebalance { None } else { Some(0) },
                     clusters: clusters.collect::<Result<_>>()?,
                 };
-                let plan = self
-                    .own
-                    .plan(&workload.demand(options)?, &workload.candidates())?;
+                if workload.clusters.is_empty() {
+                    return Ok(Default::default());
+                }
+                // Capacities of lines are observed, not configured.
+                let demand = workload.demand(options)?.lower_minima();
+                let plan = self.own.plan(&demand, &workload.candidates())?;
                 // Candidates are in the order of their names.
                 let mut named: BTreeMap<_, _> = workload.clusters.keys().zip(plan.iter()).collect();
                 let ordered = line.clusters.iter().filter_map(|name| named.remove(name));

@@ -67,10 +67,17 @@ pub use explain::Reason;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Preference {
-    #[cfg_attr(feature = "serde", serde(rename = "min"))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "min", skip_serializing_if = "is_zero")
+    )]
     minimum: i64,
-    #[cfg_attr(feature = "serde", serde(rename = "max"))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "max", skip_serializing_if = "Option::is_none")
+    )]
     maximum: Option<i64>,
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "is_zero"))]
     weight: i64,
 }
 
@@ -101,6 +108,15 @@ impl Preference {
         self.weight = weight;
         self
     }
+}
+
+#[cfg(feature = "serde")]
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 /// The preferences by cluster name, with `*` for clusters without an entry of their own.
