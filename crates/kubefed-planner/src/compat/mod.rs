@@ -272,6 +272,8 @@ struct Row {
     plan: i64,
     /// Replicas that step 2 kept and that later shares are charged to.
     kept: i64,
+    /// The share of the round that is being looked at.
+    share: i64,
     maximum: i64,
     capacity: i64,
     name_hash: u32,

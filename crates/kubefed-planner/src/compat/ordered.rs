@@ -4,6 +4,9 @@ use alloc::vec::Vec;
 
 use super::{Assignment, Candidate, Demand, Planner, Row, WorkExceeded, forward};
 
+/// Integers below this are exact in an f64.
+pub(super) const EXACT_MAX: u64 = 1 << 53;
+
 impl Planner {
     /// Plans by the rule as it is written, with the original's wrapping arithmetic.
     pub(super) fn plan_in_order(
@@ -29,7 +32,7 @@ impl Planner {
         Ok(())
     }
 
-    /// Step 3 over sorted rows, from any state. `taken_max` rounds may be skipped exactly, see
+    /// Step 3 over sorted rows, from any state. Rounds that repeat each other are skipped, see
     /// [`forward`]. Returns what could not be placed, and writes the assignments.
     pub(super) fn rounds_in_order(
         &mut self,
@@ -71,6 +74,7 @@ impl Row {
             weight: candidate.weight,
             plan: 0,
             kept: 0,
+            share: 0,
             maximum: candidate.maximum,
             capacity: candidate.capacity,
             name_hash: candidate.name_hash,

@@ -3,10 +3,12 @@
 use alloc::vec::Vec;
 
 use super::{Candidate, Row};
-use crate::hash::fnv1_lanes;
+use crate::hash::{fnv1, fnv1_lanes};
 
 /// States hashed side by side.
 const LANES: usize = 16;
+/// So few are hashed one by one; the processor overlaps them.
+const FEW: usize = 5;
 
 /// Memory for sorting.
 #[derive(Clone, Debug, Default)]
@@ -143,16 +145,17 @@ fn hash_rows(hashes: &mut Vec<u32>, rows: &[Row], key: &str) {
     hashes.extend(rows.iter().map(|row| row.name_hash));
     let (blocks, rest) = hashes.as_chunks_mut::<LANES>();
     for block in blocks {
-        fnv1_lanes(block, key.as_bytes());
+        *block = fnv1_lanes(block, key.as_bytes());
     }
-    let (blocks, rest) = rest.as_chunks_mut::<4>();
-    for block in blocks {
-        fnv1_lanes(block, key.as_bytes());
+    if rest.len() <= FEW {
+        rest.iter_mut()
+            .for_each(|hash| *hash = fnv1(*hash, key.as_bytes()));
+    } else {
+        let mut padded = [0; LANES];
+        padded[..rest.len()].copy_from_slice(rest);
+        let padded = fnv1_lanes(&padded, key.as_bytes());
+        rest.copy_from_slice(&padded[..rest.len()]);
     }
-    let mut padded = [0; 4];
-    padded[..rest.len()].copy_from_slice(rest);
-    fnv1_lanes(&mut padded, key.as_bytes());
-    rest.copy_from_slice(&padded[..rest.len()]);
 }
 
 /// Sorts keys, and by name where weight and hash are equal.

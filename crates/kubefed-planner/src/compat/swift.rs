@@ -7,24 +7,27 @@
 
 use alloc::vec::Vec;
 
+use super::ordered::{EXACT_MAX, Round};
 use super::sort::{Key, Packing, sort_keys};
 use super::{Assignment, Candidate, Demand, Planner, Row, WorkExceeded};
 
-/// Products and sums below this are exact in an f64, so that shares can be divided there.
-const EXACT_MAX: i128 = 1 << 53;
+/// So few rows with several limits are sorted sooner than it is found out that they need not be.
+const FEW: usize = 4;
 /// Keys that are sorted at once instead of being divided further.
 const SORTED_AT_ONCE: usize = 48;
 
 impl Planner {
     /// Plans if the input is ordinary: nothing negative, no minimum above its maximum, products far
-    /// from overflow. Returns whether it was.
+    /// from overflow, and not so small that sorting is cheaper. Returns whether it was.
     pub(super) fn plan_swiftly(
         &mut self,
         demand: &Demand<'_>,
         candidates: &[Candidate<'_>],
     ) -> Result<bool, WorkExceeded> {
         let gathered = self.gather(demand, candidates);
-        if !gathered.is_ordinary(demand.total, candidates.len()) {
+        let involved = gathered.kept > 0 || gathered.capped;
+        let small = self.rows.len() <= FEW && involved;
+        if small || !gathered.is_ordinary(demand.total, candidates.len()) {
             return Ok(false);
         }
         let mut pass = Pass {
@@ -35,6 +38,10 @@ impl Planner {
             remaining: demand.total,
             overflowed: false,
         };
+        if let Some(share) = gathered.single_share(demand.total, self.rows.len()) {
+            self.hand_out(&pass, share);
+            return Ok(true);
+        }
         if gathered.minima > demand.total {
             for row in &mut self.rows {
                 row.kept = row.plan;
@@ -67,6 +74,26 @@ impl Planner {
         Ok(true)
     }
 
+    /// Gives `share` to the first rows, what is left to the next one, and nothing to the others.
+    fn hand_out(&mut self, pass: &Pass<'_>, share: i64) {
+        let served = (pass.remaining / share) as usize;
+        let packing = Packing::new(self.rows.len(), 0, 0);
+        if served == self.rows.len() {
+            let rows = self.rows.iter();
+            rows.for_each(|row| self.assignments[row.index as usize].replicas = share);
+        } else if packing.narrow {
+            self.sort.pack_rows(&self.rows, pass.demand.key, packing);
+            let keys = &mut self.sort.narrow;
+            find_first(keys, served, packing.slot_bits, &self.rows, pass.candidates);
+            let rest = pass.remaining % share;
+            for (position, key) in keys[..=served].iter().enumerate() {
+                let row = &self.rows[key.slot(packing.slot_bits)];
+                let replicas = if position < served { share } else { rest };
+                self.assignments[row.index as usize].replicas = replicas;
+            }
+        }
+    }
+
     /// Makes the rows, with the full minimum in `plan` and all that could be kept in `kept`.
     fn gather(&mut self, demand: &Demand<'_>, candidates: &[Candidate<'_>]) -> Gathered {
         let mut gathered = Gathered {
@@ -76,6 +103,8 @@ impl Planner {
             weight_max: 0,
             minima: 0,
             kept: 0,
+            capped: false,
+            room_min: i64::MAX,
         };
         self.rows.clear();
         self.rows.reserve(candidates.len());
@@ -98,10 +127,31 @@ impl Planner {
             gathered.weight_max = gathered.weight_max.max(row.weight);
             gathered.minima = gathered.minima.saturating_add(row.plan);
             gathered.kept = gathered.kept.saturating_add(row.kept);
+            gathered.capped |= row.capacity != i64::MAX;
+            gathered.room_min = gathered.room_min.min(row.maximum.min(row.capacity));
             self.rows.push(row);
         }
         gathered
     }
+}
+
+/// Moves the first `served` keys to the front, in any order, and the next one behind them.
+fn find_first<K: Key>(
+    keys: &mut [K],
+    served: usize,
+    slot_bits: u32,
+    rows: &[Row],
+    candidates: &[Candidate<'_>],
+) {
+    if keys.len() > SORTED_AT_ONCE {
+        keys.select_nth_unstable(served);
+        let place = keys[served].place(slot_bits);
+        let tied = |key: &K| key.place(slot_bits) == place;
+        if keys.iter().filter(|key| tied(key)).count() == 1 {
+            return;
+        }
+    }
+    sort_keys(keys, slot_bits, rows, candidates);
 }
 
 /// What is known of all rows together.
@@ -113,12 +163,25 @@ struct Gathered {
     weight_max: i64,
     minima: i64,
     kept: i64,
+    /// Whether any capacity is known.
+    capped: bool,
+    /// The least room of any row.
+    room_min: i64,
 }
 
 impl Gathered {
     fn is_ordinary(&self, total: i64, candidates: usize) -> bool {
         let factor = i128::from(total) + candidates as i128;
-        self.odd >= 0 && factor * i128::from(self.weight_max) < EXACT_MAX
+        self.odd >= 0 && factor * i128::from(self.weight_max) < i128::from(EXACT_MAX)
+    }
+
+    /// The share of every row, if all weights are equal and no bound is met: then one round places
+    /// everything, on the first rows in order.
+    fn single_share(&self, total: i64, rows: usize) -> Option<i64> {
+        let equal = self.weight_min == self.weight_max && self.weight_max > 0;
+        let share = (total as u64).div_ceil(rows.max(1) as u64) as i64;
+        let unbounded = self.minima == 0 && self.kept == 0 && share <= self.room_min;
+        (equal && unbounded && share > 0).then_some(share)
     }
 }
 
@@ -144,20 +207,19 @@ impl Pass<'_> {
     fn rounds(&mut self, planner: &mut Planner, mut weights: i64) -> bool {
         while self.remaining > 0 && weights > 0 {
             let shares = Shares::new(self, weights);
-            let forecast = shares.forecast(&planner.rows);
+            let forecast = shares.forecast(&mut planner.rows);
             if forecast.growth <= self.remaining - forecast.margin {
-                let left = self.run_unclipped(planner, &shares);
+                let left = self.run_unclipped(planner);
                 if !left.modified {
                     break;
                 }
                 weights -= left.weights;
                 self.remaining -= forecast.growth;
                 if forecast.growth == 0 && left.weights == 0 {
-                    shares.skip_absorbing(&mut planner.rows);
+                    skip_absorbing(&mut planner.rows);
                 }
             } else if forecast.growth >= self.remaining {
                 let mut offer = Offer {
-                    shares,
                     margin: forecast.margin,
                     assignments: core::mem::take(&mut planner.assignments),
                     overflowed: false,
@@ -177,14 +239,14 @@ impl Pass<'_> {
     }
 
     /// A round in which nobody's share is clipped, so that the order does not matter.
-    fn run_unclipped(&mut self, planner: &mut Planner, shares: &Shares) -> Unclipped {
+    fn run_unclipped(&mut self, planner: &mut Planner) -> Unclipped {
         let mut outcome = Unclipped {
             weights: 0,
             modified: false,
         };
         let assignments = &mut planner.assignments;
         planner.rows.retain_mut(|row| {
-            let accepted = row.accept(shares.of(row.weight));
+            let accepted = row.accept(row.share);
             outcome.modified |= accepted.modified;
             if accepted.full {
                 outcome.weights += row.weight;
@@ -225,45 +287,35 @@ struct Unclipped {
     modified: bool,
 }
 
-/// The shares of a round: `remaining * weight / weights`, rounded up.
+/// The shares of a round.
 struct Shares {
-    remaining: i64,
-    weights: i64,
+    round: Round,
     /// Where all weights are equal, their share.
     uniform: Option<i64>,
 }
 
 impl Shares {
     fn new(pass: &Pass<'_>, weights: i64) -> Self {
-        let mut shares = Self {
+        let round = Round {
             remaining: pass.remaining,
             weights,
-            uniform: None,
         };
-        if pass.weight_min == pass.weight_max {
-            shares.uniform = Some(shares.of(pass.weight_max));
+        let equal = pass.weight_min == pass.weight_max;
+        Self {
+            uniform: equal.then(|| round.share(pass.weight_max)),
+            round,
         }
-        shares
     }
 
-    #[inline]
-    fn of(&self, weight: i64) -> i64 {
-        if let Some(share) = self.uniform {
-            return share;
-        }
-        // Both operands are integers below 2^53, so the quotient of the doubles never rounds up to
-        // the next integer: the distance to it is at least 1 / weights.
-        let up = self.remaining * weight + (self.weights - 1);
-        (up as f64 / self.weights as f64) as i64
-    }
-
-    fn forecast(&self, rows: &[Row]) -> Forecast {
+    /// Notes the share of each row, and adds up what would happen.
+    fn forecast(&self, rows: &mut [Row]) -> Forecast {
         let mut forecast = Forecast {
             growth: 0,
             margin: 0,
         };
         for row in rows {
-            let share = self.of(row.weight);
+            let share = self.uniform.unwrap_or_else(|| self.round.share(row.weight));
+            row.share = share;
             let wanted = row.plan + share - share.min(row.kept);
             let sensitive = row.kept > 0 || wanted > row.capacity;
             forecast.margin = forecast.margin.max(if sensitive { share } else { 0 });
@@ -271,15 +323,15 @@ impl Shares {
         }
         forecast
     }
+}
 
-    /// Skips the rounds in which all is absorbed again.
-    fn skip_absorbing(&self, rows: &mut [Row]) {
-        let positive = rows.iter().filter(|row| row.weight > 0);
-        let rounds = positive.map(|row| row.kept / self.of(row.weight)).min();
-        let rounds = rounds.unwrap_or(0);
-        for row in rows {
-            row.kept -= rounds * self.of(row.weight);
-        }
+/// Skips the rounds in which all is absorbed again.
+fn skip_absorbing(rows: &mut [Row]) {
+    let positive = rows.iter().filter(|row| row.weight > 0);
+    let rounds = positive.map(|row| row.kept / row.share).min();
+    let rounds = rounds.unwrap_or(0);
+    for row in rows {
+        row.kept -= rounds * row.share;
     }
 }
 
@@ -317,7 +369,6 @@ const FULL: i64 = -1;
 
 /// Offers each row its share of a round.
 struct Offer {
-    shares: Shares,
     margin: i64,
     assignments: Vec<Assignment>,
     overflowed: bool,
@@ -325,8 +376,7 @@ struct Offer {
 
 impl Service for Offer {
     fn need(&self, row: &Row) -> i64 {
-        let share = self.shares.of(row.weight);
-        let wanted = row.plan + share - share.min(row.kept);
+        let wanted = row.plan + row.share - row.share.min(row.kept);
         wanted.min(row.maximum).min(row.capacity) - row.plan
     }
 
@@ -335,7 +385,7 @@ impl Service for Offer {
     }
 
     fn serve(&mut self, row: &mut Row, remaining: i64) -> i64 {
-        let accepted = row.accept(self.shares.of(row.weight).min(remaining));
+        let accepted = row.accept(row.share.min(remaining));
         if accepted.full {
             row.kept = FULL;
             self.overflowed |= accepted.overflow > 0;

@@ -1,0 +1,308 @@
+// What does the same plan cost in KubeFed's own planner and in kubefed_planner::compat?
+//
+// Both plan the same inputs, generated from the same seeds, and take turns in short batches, so that
+// what else the machine does hits both alike. Answers are compared by digest. Writes a table and a plot.
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	scheduling "sigs.k8s.io/kubefed/pkg/apis/scheduling/v1alpha1"
+	"sigs.k8s.io/kubefed/pkg/controller/util/planner"
+)
+
+var (
+	shapes = []string{"wildcard", "bounds", "capacity", "keep", "full", "drain"}
+	sizes  = []int{3, 10, 100, 1000, 10000, 100000}
+)
+
+const keys = 16
+
+// random is SplitMix64, as in benches/planner_inputs.rs.
+type random uint64
+
+func (r *random) below(bound int64) int64 {
+	*r += 0x9e3779b97f4a7c15
+	z := uint64(*r)
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9
+	z = (z ^ (z >> 27)) * 0x94d049bb133111eb
+	return int64((z ^ (z >> 31)) % uint64(bound))
+}
+
+type input struct {
+	names             []string
+	planner           *planner.Planner
+	current, capacity map[string]int64
+}
+
+func newInput(shape string, number, size int) input {
+	r := random(uint64(number)<<32 | uint64(size))
+	in := input{current: map[string]int64{}, capacity: map[string]int64{}}
+	clusters := map[string]scheduling.ClusterPreferences{}
+	limit := func(value int64) *int64 { return &value }
+	for i := 0; i < size; i++ {
+		name := fmt.Sprintf("member-%05d", i)
+		in.names = append(in.names, name)
+		room := func(below int64) {
+			if value := r.below(below); i%2 == 0 {
+				in.capacity[name] = value
+			}
+		}
+		var p scheduling.ClusterPreferences
+		switch shape {
+		case "wildcard":
+			clusters["*"] = scheduling.ClusterPreferences{Weight: 1}
+			continue
+		case "drain":
+			clusters["*"] = scheduling.ClusterPreferences{Weight: 1}
+			in.current[name] = 100
+			continue
+		case "bounds":
+			p.Weight = 1 + r.below(100)
+			p.MinReplicas = r.below(4)
+			p.MaxReplicas = limit(5 + r.below(26))
+		case "capacity":
+			p.Weight = 1 + r.below(10)
+			room(16)
+		case "keep":
+			p.Weight = 1 + r.below(10)
+			in.current[name] = r.below(20)
+		case "full":
+			p.Weight = 1 + r.below(100)
+			p.MinReplicas = r.below(4)
+			p.MaxReplicas = limit(5 + r.below(36))
+			in.current[name] = r.below(16)
+			room(21)
+		}
+		clusters[name] = p
+	}
+	total := 10 * size
+	switch shape {
+	case "wildcard":
+		total = 10*size + size/3 + 1
+	case "keep":
+		total = 12 * size
+	case "drain":
+		total = 100*size + 1
+	}
+	in.planner = planner.NewPlanner(&scheduling.ReplicaSchedulingPreference{
+		Spec: scheduling.ReplicaSchedulingPreferenceSpec{
+			TotalReplicas: int32(total),
+			Rebalance:     shape == "wildcard" || shape == "bounds" || shape == "capacity",
+			Clusters:      clusters,
+		},
+	})
+	return in
+}
+
+func (in input) plan(key int) (map[string]int64, map[string]int64) {
+	text := "default/web-" + strconv.Itoa(key%keys)
+	plan, overflow, err := in.planner.Plan(in.names, in.current, in.capacity, text)
+	if err != nil {
+		panic(err)
+	}
+	return plan, overflow
+}
+
+func (in input) measure(plans int) (float64, string) {
+	start := time.Now()
+	for key := 0; key < plans; key++ {
+		in.plan(key)
+	}
+	nanos := float64(time.Since(start).Nanoseconds()) / float64(plans)
+	digest := uint64(0xcbf29ce484222325)
+	for key := 0; key < plans && key < keys; key++ {
+		plan, overflow := in.plan(key)
+		for _, name := range in.names {
+			for _, number := range []int64{plan[name], overflow[name]} {
+				digest = (digest ^ uint64(number)) * 0x100000001b3
+			}
+		}
+	}
+	return nanos, fmt.Sprintf("%016x", digest)
+}
+
+// peer is the Rust side, which answers requests line by line.
+type peer struct {
+	requests io.Writer
+	answers  *bufio.Reader
+}
+
+func startPeer(binary string) peer {
+	command := exec.Command(binary, "peer")
+	command.Stderr = os.Stderr
+	requests, err := command.StdinPipe()
+	check(err)
+	answers, err := command.StdoutPipe()
+	check(err)
+	check(command.Start())
+	return peer{requests, bufio.NewReader(answers)}
+}
+
+func (p peer) measure(shape string, size int, mode string, plans int) (float64, string) {
+	fmt.Fprintf(p.requests, "%s %d %s %d\n", shape, size, mode, plans)
+	line, err := p.answers.ReadString('\n')
+	check(err)
+	words := strings.Fields(line)
+	nanos, err := strconv.ParseFloat(words[0], 64)
+	check(err)
+	return nanos, words[1]
+}
+
+// cell holds the times of one shape and size: Go, Rust warm, Rust cold.
+type cell struct{ golang, warm, cold []float64 }
+
+func run(p peer, shape string, number, size int) cell {
+	in := newInput(shape, number, size)
+	in.plan(0)
+	once, _ := in.measure(1)
+	// About a millisecond of Go a batch, which fits into the time slice of a busy machine.
+	plans := int(math.Max(1, math.Min(500, 1e6/once)))
+	rounds := 41
+	if once > 5e6 {
+		rounds = 9
+	}
+	var c cell
+	for i := 0; i < rounds; i++ {
+		golang, expected := in.measure(plans)
+		warm, digest := p.measure(shape, size, "warm", plans)
+		cold, again := p.measure(shape, size, "cold", plans)
+		if digest != expected || again != expected {
+			fmt.Fprintf(os.Stderr, "%s %d: the answers differ\n", shape, size)
+			os.Exit(1)
+		}
+		c.golang = append(c.golang, golang)
+		c.warm = append(c.warm, warm)
+		c.cold = append(c.cold, cold)
+	}
+	return c
+}
+
+func least(times []float64) float64 {
+	sort.Float64s(times)
+	return times[0]
+}
+
+func median(times []float64) float64 {
+	sort.Float64s(times)
+	return times[len(times)/2]
+}
+
+func geometric(values []float64) float64 {
+	sum := 0.0
+	for _, value := range values {
+		sum += math.Log(value)
+	}
+	return math.Exp(sum / float64(len(values)))
+}
+
+func main() {
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: planner-peer RUST-BENCH OUTPUT-FOLDER")
+		os.Exit(2)
+	}
+	p := startPeer(os.Args[1])
+	var rows strings.Builder
+	var medians, colds []float64
+	lines := map[string][]float64{}
+	for number, shape := range shapes {
+		for _, size := range sizes {
+			c := run(p, shape, number, size)
+			byMedian := median(c.golang) / median(c.warm)
+			byMedianCold := median(c.golang) / median(c.cold)
+			medians = append(medians, byMedian)
+			colds = append(colds, byMedianCold)
+			lines[shape] = append(lines[shape], byMedian)
+			fmt.Fprintf(&rows, "| %s | %d | %.0f | %.0f | %.0f | %.1f | %.1f | %.1f | %.1f |\n", shape, size,
+				least(c.golang), least(c.warm), least(c.cold),
+				least(c.golang)/least(c.warm), byMedian, least(c.golang)/least(c.cold), byMedianCold)
+			fmt.Fprintf(os.Stderr, "%s %d: %.1f\n", shape, size, byMedian)
+		}
+	}
+	text := fmt.Sprintf(`# Against KubeFed's planner
+
+Written by `+"`benches/peers/planner/run.sh`"+`: KubeFed v0.10.0's planner (%s) and `+"`compat`"+` in turn, on the same
+inputs, with equal answers. Times are the least of all batches, in nanoseconds per plan; ratios are Go over Rust, of the
+least times and of the medians. *Warm* reuses candidates and planner, as a controller does; *cold* makes the candidates and
+hashes their names in every plan. Every plan is for another workload, so that the clusters stand in another order.
+
+Machine: %s, load %s when it ended.
+
+Median ratio: geometric mean **%.1f** warm, %.1f cold; least %.1f warm, %.1f cold.
+
+![median ratio by shape and number of clusters](planner-ratio.svg)
+
+| shape | clusters | Go ns | warm ns | cold ns | ratio, least | ratio, median | cold, least | cold, median |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+%s`, runtime.Version(), machine(), load(), geometric(medians), geometric(colds), least(medians), least(colds), rows.String())
+	check(os.WriteFile(filepath.Join(os.Args[2], "peers.md"), []byte(text), 0o644))
+	check(os.WriteFile(filepath.Join(os.Args[2], "planner-ratio.svg"), []byte(plot(lines)), 0o644))
+	fmt.Print(text)
+}
+
+// plot draws the ratios over the sizes, both logarithmic.
+func plot(lines map[string][]float64) string {
+	const width, height, left, top = 760.0, 420.0, 60.0, 20.0
+	x := func(i int) float64 { return left + float64(i)*(width-left-150)/float64(len(sizes)-1) }
+	y := func(ratio float64) float64 { return top + (height-top-40)*(1-math.Log10(math.Max(1, ratio))/3) }
+	colours := []string{"#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377"}
+	var svg strings.Builder
+	fmt.Fprintf(&svg, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" font-family="sans-serif" font-size="13">`+"\n", width, height)
+	fmt.Fprintf(&svg, `<rect width="%g" height="%g" fill="white"/>`+"\n", width, height)
+	for _, ratio := range []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000} {
+		fmt.Fprintf(&svg, `<line x1="%g" x2="%g" y1="%g" y2="%g" stroke="#ddd"/><text x="%g" y="%g" text-anchor="end">%gx</text>`+"\n",
+			left, x(len(sizes)-1), y(ratio), y(ratio), left-6, y(ratio)+4, ratio)
+	}
+	for i, size := range sizes {
+		fmt.Fprintf(&svg, `<text x="%g" y="%g" text-anchor="middle">%d</text>`+"\n", x(i), height-18, size)
+	}
+	fmt.Fprintf(&svg, `<text x="%g" y="%g" text-anchor="middle">clusters</text>`+"\n", (left+x(len(sizes)-1))/2, height-2)
+	for s, shape := range shapes {
+		var points []string
+		for i, ratio := range lines[shape] {
+			points = append(points, fmt.Sprintf("%.1f,%.1f", x(i), y(ratio)))
+		}
+		fmt.Fprintf(&svg, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/><text x="%g" y="%g" fill="%s">%s</text>`+"\n",
+			strings.Join(points, " "), colours[s], x(len(sizes)-1)+30, top+20+float64(s)*20, colours[s], shape)
+	}
+	svg.WriteString("</svg>\n")
+	return svg.String()
+}
+
+func machine() string {
+	text, _ := os.ReadFile("/proc/cpuinfo")
+	model := "unknown processor"
+	for _, line := range strings.Split(string(text), "\n") {
+		if name, value, found := strings.Cut(line, ":"); found && strings.TrimSpace(name) == "model name" {
+			model = strings.TrimSpace(value)
+		}
+	}
+	return fmt.Sprintf("%s, %d processors, %s/%s", model, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
+}
+
+func load() string {
+	text, _ := os.ReadFile("/proc/loadavg")
+	words := strings.Fields(string(text))
+	if len(words) == 0 {
+		return "unknown"
+	}
+	return words[0]
+}
+
+func check(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
