@@ -479,7 +479,11 @@ mod tests {
             let cluster = Cluster {
                 name: name.into(),
                 labels: Arc::new(labels),
-                state: if ready { ClusterState::Ready } else { ClusterState::Offline },
+                state: if ready {
+                    ClusterState::Ready
+                } else {
+                    ClusterState::Offline
+                },
                 version: None,
                 cause: None,
                 client: None,
@@ -499,23 +503,42 @@ mod tests {
         let check = |before: &str, after: &str, expected: &str| {
             let events = snapshot(after).events_since(&snapshot(before));
             let lines: Vec<_> = events.iter().map(|event| format!("{event:?}")).collect();
-            let lines = lines.join(", ").replace("ClusterName(\"", "").replace("\"))", ")");
+            let lines = lines
+                .join(", ")
+                .replace("ClusterName(\"", "")
+                .replace("\"))", ")");
             assert_eq!(lines, expected, "{before} -> {after}");
         };
         check("?", "?", "");
         check("?", "", "Synced");
         check("", "east=down", "Added(east)");
-        check("", "east=ready west=down", "Added(east), BecameReady(east), Added(west)");
+        check(
+            "",
+            "east=ready west=down",
+            "Added(east), BecameReady(east), Added(west)",
+        );
         check("east=down", "", "Removed(east)");
         check("east=ready", "", "BecameUnready(east), Removed(east)");
         check("east=ready", "east:gold=ready", "Relabelled(east)");
         check("east=down", "east:gold=down", "Relabelled(east)");
         check("east=ready", "east=ready", "");
         check("east=ready", "east=ready'", "CredentialsChanged(east)");
-        check("east=ready", "east=down", "BecameUnready(east), HealthChanged(east)");
-        check("east=down", "east=ready", "BecameReady(east), HealthChanged(east)");
+        check(
+            "east=ready",
+            "east=down",
+            "BecameUnready(east), HealthChanged(east)",
+        );
+        check(
+            "east=down",
+            "east=ready",
+            "BecameReady(east), HealthChanged(east)",
+        );
         check("east=down", "east=down", "");
         // What went and came back between two looks is still told.
-        check("east=ready", "east=ready2", "BecameUnready(east), BecameReady(east)");
+        check(
+            "east=ready",
+            "east=ready2",
+            "BecameUnready(east), BecameReady(east)",
+        );
     }
 }

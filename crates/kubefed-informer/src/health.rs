@@ -510,11 +510,7 @@ mod tests {
             "ok down down down",
             "ok: ready 1 1, down: ready 2 1, down: ready 3 1, down: offline 4 4",
         );
-        check(
-            default,
-            "down ok",
-            "down: offline 1 1, ok: ready 2 2",
-        );
+        check(default, "down ok", "down: offline 1 1, ok: ready 2 2");
         // A success in between starts the count anew.
         check(
             default,
@@ -554,12 +550,30 @@ mod tests {
             })
         };
         let cases = [
-            ("ok", json!([condition("Ready", "True", "ClusterReady", "/healthz responded with ok")])),
+            (
+                "ok",
+                json!([condition(
+                    "Ready",
+                    "True",
+                    "ClusterReady",
+                    "/healthz responded with ok"
+                )]),
+            ),
             (
                 "unwell",
                 json!([
-                    condition("Ready", "False", "ClusterNotReady", "/healthz responded without ok"),
-                    condition("Offline", "False", "ClusterReachable", "cluster is reachable"),
+                    condition(
+                        "Ready",
+                        "False",
+                        "ClusterNotReady",
+                        "/healthz responded without ok"
+                    ),
+                    condition(
+                        "Offline",
+                        "False",
+                        "ClusterReachable",
+                        "cluster is reachable"
+                    ),
                 ]),
             ),
             (

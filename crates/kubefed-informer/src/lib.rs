@@ -8,9 +8,9 @@ mod federated;
 mod feed;
 mod fleet;
 mod guard;
+pub mod health;
 #[cfg(feature = "tls")]
 mod https;
-pub mod health;
 mod informer;
 mod member;
 mod observed;
@@ -27,9 +27,9 @@ pub use federated::{FederatedInformer, FederatedStore, Synced};
 pub use feed::{Change, Event, Subscription};
 pub use fleet::{Cluster, Fleet, FleetConfig, FleetEvent, FleetEvents, FleetSnapshot};
 pub use guard::{ClientLimits, Rate, guarded};
+pub use health::{ClusterState, Health, HealthCheck, Probe, Thresholds};
 #[cfg(feature = "tls")]
 pub use https::HttpsConnect;
-pub use health::{ClusterState, Health, HealthCheck, Probe, Thresholds};
 pub use informer::{Informer, KnownScope, WATCH_TIMEOUT_SECS, WatchSpec};
 pub use k8s_openapi;
 pub use kube;

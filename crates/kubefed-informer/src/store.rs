@@ -430,7 +430,10 @@ mod tests {
                 }
             }
             let events = std::iter::from_fn(|| self.events.try_next());
-            events.map(|event| line(&event)).collect::<Vec<_>>().join(", ")
+            events
+                .map(|event| line(&event))
+                .collect::<Vec<_>>()
+                .join(", ")
         }
 
         fn take(&self, event: Seen<Received<T>>) {

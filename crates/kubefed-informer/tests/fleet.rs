@@ -10,8 +10,9 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kubefed_informer::health::HealthCheck;
 use kubefed_informer::{
     Change, ClientLimits, ClusterName, ClusterSpec, ClusterState, ConnectionSpec, Event,
-    FederatedInformer, Fleet, FleetConfig, FleetEvent, FleetEvents, Informer, KubeFedClusters, Lookup, Malformed,
-    ObservedCopy, QualifiedName, StaticClusters, Subscription, Unknown, WatchSpec, guarded,
+    FederatedInformer, Fleet, FleetConfig, FleetEvent, FleetEvents, Informer, KubeFedClusters,
+    Lookup, Malformed, ObservedCopy, QualifiedName, StaticClusters, Subscription, Unknown,
+    WatchSpec, guarded,
 };
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
@@ -37,7 +38,10 @@ impl World {
         };
         for name in members {
             world.host.put(SECRETS, secret(name, "first"));
-            world.host.put(CLUSTERS, cluster(name, &format!("https://{name}.test"), json!({})));
+            world.host.put(
+                CLUSTERS,
+                cluster(name, &format!("https://{name}.test"), json!({})),
+            );
         }
         world
     }
@@ -50,7 +54,11 @@ impl World {
     fn fleet(&self) -> Fleet {
         let members = self.members.clone();
         let connect = move |spec: &ConnectionSpec| {
-            let name = spec.endpoint().host().unwrap_or_default().trim_end_matches(".test");
+            let name = spec
+                .endpoint()
+                .host()
+                .unwrap_or_default()
+                .trim_end_matches(".test");
             let server = members.get(name).cloned().unwrap_or_else(|| {
                 let unreachable = Server::new();
                 unreachable.fault("/", Some(Fault::Refuse));
@@ -106,7 +114,10 @@ fn maps() -> WatchSpec {
 }
 
 fn is(fleet: &Fleet, cluster: &str, state: ClusterState) -> bool {
-    fleet.clusters().get(&cluster.into()).is_some_and(|cluster| cluster.state() == state)
+    fleet
+        .clusters()
+        .get(&cluster.into())
+        .is_some_and(|cluster| cluster.state() == state)
 }
 
 /// Waits, for two minutes at most, until something holds.
@@ -116,7 +127,10 @@ fn eventually(condition: impl Fn() -> bool) -> impl Future<Output = Duration> {
     async move {
         let start = Instant::now();
         while !condition() {
-            assert!(start.elapsed() < Duration::from_secs(120), "never held: {caller}");
+            assert!(
+                start.elapsed() < Duration::from_secs(120),
+                "never held: {caller}"
+            );
             sleep(Duration::from_millis(100)).await;
         }
         start.elapsed()
@@ -175,17 +189,31 @@ async fn another_endpoint_is_another_server() {
     eventually(|| is(&fleet, "east", ClusterState::Ready)).await;
     let old = fleet.client(&"east".into()).unwrap();
 
-    world.host.put(CLUSTERS, cluster("east", "https://nowhere.test", json!({})));
+    world
+        .host
+        .put(CLUSTERS, cluster("east", "https://nowhere.test", json!({})));
     let waited = eventually(|| is(&fleet, "east", ClusterState::Offline)).await;
     assert!(waited <= Duration::from_secs(2), "{waited:?}");
-    let cause = fleet.clusters().get(&"east".into()).unwrap().cause().unwrap().to_owned();
+    let cause = fleet
+        .clusters()
+        .get(&"east".into())
+        .unwrap()
+        .cause()
+        .unwrap()
+        .to_owned();
     assert!(cause.contains("connection refused"), "{cause}");
     let error = old.list_core_api_versions().await.unwrap_err().to_string();
     assert!(error.contains("was closed"), "{error}");
 
     world.host.delete(CLUSTERS, "east");
     eventually(|| fleet.clusters().is_empty()).await;
-    assert!(fleet.client(&"east".into()).err().unwrap().is_not_in_fleet());
+    assert!(
+        fleet
+            .client(&"east".into())
+            .err()
+            .unwrap()
+            .is_not_in_fleet()
+    );
 }
 
 /// informer I2: a deletion that no watch saw is seen by the next list.
@@ -219,13 +247,21 @@ async fn an_unreachable_host_removes_nobody() {
 async fn a_secret_that_comes_later_repairs_its_cluster() {
     let mut world = World::new(&[]);
     world.members.insert("east", Server::new());
-    world.host.put(CLUSTERS, cluster("east", "https://east.test", json!({})));
+    world
+        .host
+        .put(CLUSTERS, cluster("east", "https://east.test", json!({})));
     let fleet = world.fleet();
     eventually(|| is(&fleet, "east", ClusterState::Malformed)).await;
     let view = fleet.clusters();
     let cause = view.get(&"east".into()).unwrap().cause();
     assert_eq!(cause, Some("the secret \"east\" does not exist"));
-    assert!(fleet.client(&"east".into()).err().unwrap().is_not_connected());
+    assert!(
+        fleet
+            .client(&"east".into())
+            .err()
+            .unwrap()
+            .is_not_connected()
+    );
     world.host.put(SECRETS, secret("east", "first"));
     eventually(|| is(&fleet, "east", ClusterState::Ready)).await;
 }
@@ -275,7 +311,14 @@ async fn a_rotated_token_is_taken_up_without_a_new_list() {
     assert!(is(&fleet, "east", ClusterState::Ready));
     assert_eq!(east.count("list /api/v1/configmaps"), 1);
     east.put(MAPS, map("new"));
-    eventually(|| informer.store().get(&"east".into(), &named("new")).present().is_some()).await;
+    eventually(|| {
+        informer
+            .store()
+            .get(&"east".into(), &named("new"))
+            .present()
+            .is_some()
+    })
+    .await;
 
     let expected = [FleetEvent::CredentialsChanged("east".into())];
     assert_eq!(told(&mut events).await, expected);
@@ -289,10 +332,14 @@ async fn a_label_only_relabels() {
     let informer = FederatedInformer::<ObservedCopy>::start(&fleet, maps());
     informer.until_synced().await;
     let lists = world.member("east").count("list /api/v1/configmaps");
-    world.host.put(CLUSTERS, cluster("east", "https://east.test", json!({"tier": "gold"})));
+    world.host.put(
+        CLUSTERS,
+        cluster("east", "https://east.test", json!({"tier": "gold"})),
+    );
     eventually(|| {
         let view = fleet.clusters();
-        view.get(&"east".into()).is_some_and(|c| c.labels().get("tier").is_some_and(|t| t == "gold"))
+        view.get(&"east".into())
+            .is_some_and(|c| c.labels().get("tier").is_some_and(|t| t == "gold"))
     })
     .await;
     sleep(Duration::from_secs(120)).await;
@@ -303,7 +350,9 @@ async fn a_label_only_relabels() {
 #[tokio::test(start_paused = true)]
 async fn a_broken_cluster_delays_no_other() {
     let world = World::new(&["black-hole", "east", "forbidden", "gone"]);
-    world.member("forbidden").fault(MAPS, Some(Fault::Status(403)));
+    world
+        .member("forbidden")
+        .fault(MAPS, Some(Fault::Status(403)));
     world.member("gone").fault("/", Some(Fault::Refuse));
     world.member("black-hole").fault(MAPS, Some(Fault::Silence));
     world.member("east").put(MAPS, map("web"));
@@ -317,16 +366,39 @@ async fn a_broken_cluster_delays_no_other() {
     // Long enough for the deadline of the list that is never answered.
     sleep(Duration::from_secs(35)).await;
     let lags: Vec<_> = store.synced().laggards().to_vec();
-    let why = |name: &str| lags.iter().find(|(cluster, _)| cluster.as_str() == name).unwrap().1.clone();
+    let why = |name: &str| {
+        lags.iter()
+            .find(|(cluster, _)| cluster.as_str() == name)
+            .unwrap()
+            .1
+            .clone()
+    };
     assert_eq!(lags.len(), 3, "{lags:?}");
     assert_eq!(why("gone"), Unknown::NotReady(ClusterState::Offline));
-    assert!(why("forbidden").to_string().contains("scripted 403"), "{lags:?}");
-    assert!(why("black-hole").to_string().contains("within 30s"), "{lags:?}");
-    assert!(matches!(store.get(&"gone".into(), &named("web")), Lookup::Unknown(_)));
-    assert_eq!(store.clusters_holding(&named("web")), [ClusterName::from("east")]);
+    assert!(
+        why("forbidden").to_string().contains("scripted 403"),
+        "{lags:?}"
+    );
+    assert!(
+        why("black-hole").to_string().contains("within 30s"),
+        "{lags:?}"
+    );
+    assert!(matches!(
+        store.get(&"gone".into(), &named("web")),
+        Lookup::Unknown(_)
+    ));
+    assert_eq!(
+        store.clusters_holding(&named("web")),
+        [ClusterName::from("east")]
+    );
 
     world.member("east").put(MAPS, map("later"));
-    let later = || store.get(&"east".into(), &named("later")).present().is_some();
+    let later = || {
+        store
+            .get(&"east".into(), &named("later"))
+            .present()
+            .is_some()
+    };
     assert!(eventually(later).await <= Duration::from_millis(100));
     world.member("forbidden").fault(MAPS, None);
     let repaired = || store.cluster(&"forbidden".into()).unwrap().is_synced();
@@ -351,7 +423,10 @@ async fn a_returning_cluster_is_compared_with_what_was_known() {
     eventually(|| is(&fleet, "east", ClusterState::Offline)).await;
     assert_eq!(drain(&mut events).await, [Event::Lost("east".into())]);
     let kept = informer.store().get(&"east".into(), &named("kept"));
-    assert_eq!(kept.unknown(), Some(&Unknown::NotReady(ClusterState::Offline)));
+    assert_eq!(
+        kept.unknown(),
+        Some(&Unknown::NotReady(ClusterState::Offline))
+    );
 
     east.lose(MAPS, "lost");
     east.put(MAPS, map("new"));
@@ -382,17 +457,29 @@ async fn twenty_dead_clusters_do_not_slow_the_living_one() {
     let clusters = (0..20)
         .map(|index| ClusterSpec::new(format!("dead-{index}"), dead.client()))
         .chain([ClusterSpec::new("living", living.client())]);
-    let fleet = Fleet::start(StaticClusters::new(clusters), no_connections, FleetConfig::default());
+    let fleet = Fleet::start(
+        StaticClusters::new(clusters),
+        no_connections,
+        FleetConfig::default(),
+    );
     let informer = FederatedInformer::<ObservedCopy>::start(&fleet, maps());
     let mut events = informer.subscribe();
-    eventually(|| informer.store().cluster(&"living".into()).is_some_and(|s| s.is_synced())).await;
+    eventually(|| {
+        informer
+            .store()
+            .cluster(&"living".into())
+            .is_some_and(|s| s.is_synced())
+    })
+    .await;
     drain(&mut events).await;
     for index in 0..30 {
         sleep(Duration::from_secs(60)).await;
         let name = format!("map-{index}");
         living.put(MAPS, map(&name));
         let start = Instant::now();
-        let event = timeout(Duration::from_secs(1), events.next()).await.unwrap();
+        let event = timeout(Duration::from_secs(1), events.next())
+            .await
+            .unwrap();
         assert_eq!(event, Some(object("living", &name, Change::Created)));
         assert!(start.elapsed() < Duration::from_millis(10));
     }
@@ -437,7 +524,10 @@ async fn a_forgotten_place_leads_to_a_new_list() {
     drain(&mut events).await;
     server.lose(MAPS, "lost");
     eventually(|| informer.store().len() == 1).await;
-    assert_eq!(drain(&mut events).await, [object("east", "lost", Change::Deleted)]);
+    assert_eq!(
+        drain(&mut events).await,
+        [object("east", "lost", Change::Deleted)]
+    );
     assert!(informer.store().is_synced());
 }
 
@@ -469,7 +559,11 @@ async fn a_call_has_a_deadline() {
     let limits = ClientLimits::default().deadline(Duration::from_secs(7));
     let client = guarded(server.client(), &limits);
     let start = Instant::now();
-    let error = client.list_core_api_versions().await.unwrap_err().to_string();
+    let error = client
+        .list_core_api_versions()
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("within 7s"), "{error}");
     assert_eq!(start.elapsed().as_secs(), 7);
 }
@@ -526,7 +620,10 @@ async fn a_late_subscriber_hears_of_what_is_there() {
     let fleet = Fleet::start(clusters, no_connections, config());
     let informer = Arc::new(FederatedInformer::<ObservedCopy>::start(&fleet, maps()));
     informer.until_synced().await;
-    let expected = [object("east", "web", Change::Created), Event::Synced("east".into())];
+    let expected = [
+        object("east", "web", Change::Created),
+        Event::Synced("east".into()),
+    ];
     for _ in 0..2 {
         assert_eq!(drain(&mut informer.subscribe()).await, expected);
     }

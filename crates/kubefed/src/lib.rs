@@ -13,6 +13,8 @@
 //! | [`sim`] | `kubefed-sim` | simulated Kubernetes clusters |
 //! | [`playground`] | `kubefed-playground` | a host, members and the control plane in one process |
 //!
+//! How the parts fit is told in [`_architecture`], what differs from KubeFed in [`_compare`].
+//!
 //! ```
 //! use kubefed::api::{ClusterSelection, FederatedObject};
 //!
@@ -31,3 +33,9 @@ pub use kubefed_playground as playground;
 pub use kubefed_propagation as propagation;
 pub use kubefed_runtime as runtime;
 pub use kubefed_sim as sim;
+
+#[doc = include_str!("../docs/architecture.md")]
+pub mod _architecture {}
+
+#[doc = include_str!("../docs/compare.md")]
+pub mod _compare {}

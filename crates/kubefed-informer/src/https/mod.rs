@@ -42,8 +42,10 @@ impl Connect for HttpsConnect {
     fn connect(&self, spec: &ConnectionSpec) -> Result<Client, Malformed> {
         let mut config = Config::new(spec.endpoint().clone());
         if let Some(token) = spec.bearer_token() {
-            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
-                .map_err(|_| Malformed::Rejected("the token cannot be sent in a header".to_owned()))?;
+            let mut value =
+                HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(|_| {
+                    Malformed::Rejected("the token cannot be sent in a header".to_owned())
+                })?;
             value.set_sensitive(true);
             config.headers.push((AUTHORIZATION, value));
         }
@@ -94,9 +96,8 @@ where
 
 fn tunnel<C>(proxy: &Uri, connector: C) -> Tunnel<C> {
     let tunnel = Tunnel::new(proxy.clone(), connector);
-    let basic = login(proxy).map(|(user, password)| {
-        format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
-    });
+    let basic = login(proxy)
+        .map(|(user, password)| format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))));
     match basic.and_then(|basic| HeaderValue::from_str(&basic).ok()) {
         Some(value) => tunnel.with_auth(value),
         None => tunnel,

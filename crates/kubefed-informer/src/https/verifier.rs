@@ -66,10 +66,14 @@ fn system(provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>,
 fn roots(pem: &[u8]) -> Result<RootCertStore, Malformed> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        roots.add(certificate.map_err(malformed)?).map_err(malformed)?;
+        roots
+            .add(certificate.map_err(malformed)?)
+            .map_err(malformed)?;
     }
     if roots.is_empty() {
-        return Err(Malformed::Tls("the CA bundle holds no certificate".to_owned()));
+        return Err(Malformed::Tls(
+            "the CA bundle holds no certificate".to_owned(),
+        ));
     }
     Ok(roots)
 }
@@ -99,7 +103,10 @@ impl ServerCertVerifier for Verifier {
         if !self.checks.verify_chain() {
             return Ok(ServerCertVerified::assertion());
         }
-        let judge = |now| self.judge.verify_server_cert(leaf, intermediates, name, ocsp, now);
+        let judge = |now| {
+            self.judge
+                .verify_server_cert(leaf, intermediates, name, ocsp, now)
+        };
         let mut verdict = judge(now);
         if !self.checks.verify_period() {
             // Each certificate of the chain may have its own period; one moment must suit all.
@@ -140,14 +147,18 @@ impl ServerCertVerifier for Verifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 
 /// The moment at which the certificate that is to blame was valid.
 fn moment(error: &Error) -> Option<UnixTime> {
     match error {
-        Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => Some(*not_after),
+        Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => {
+            Some(*not_after)
+        }
         Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. }) => {
             Some(*not_before)
         }
@@ -203,7 +214,13 @@ mod tests {
                 &[TlsValidation::SubjectName, TlsValidation::ValidityPeriod],
                 &[TlsValidation::All],
             ]
-            .map(|disabled| if accepts(&trusted, certificate, disabled) { "ok" } else { "-" });
+            .map(|disabled| {
+                if accepts(&trusted, certificate, disabled) {
+                    "ok"
+                } else {
+                    "-"
+                }
+            });
             table += &format!("{what}: {}\n", outcomes.join(" "));
         }
         let expected = "\
@@ -231,14 +248,24 @@ unknown issuer: - - - - ok
         };
         let name = ServerName::try_from("east").unwrap();
         let now = UnixTime::now();
-        verifier.verify_server_cert(certificate, &[], &name, &[], now).is_ok()
+        verifier
+            .verify_server_cert(certificate, &[], &name, &[], now)
+            .is_ok()
     }
 
     #[test]
     fn a_bundle_without_certificates_is_malformed() {
-        for pem in ["no pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
-            let spec = ConnectionSpec::new("https://east").unwrap().ca_bundle(pem.as_bytes());
-            assert!(matches!(client_config(&spec), Err(Malformed::Tls(_))), "{pem}");
+        for pem in [
+            "no pem",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        ] {
+            let spec = ConnectionSpec::new("https://east")
+                .unwrap()
+                .ca_bundle(pem.as_bytes());
+            assert!(
+                matches!(client_config(&spec), Err(Malformed::Tls(_))),
+                "{pem}"
+            );
         }
     }
 }

@@ -78,7 +78,10 @@ impl Server {
         world.version += 1;
         object["metadata"]["resourceVersion"] = world.version.to_string().into();
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
-        let kind = match world.objects.insert((path.to_owned(), name), object.clone()) {
+        let kind = match world
+            .objects
+            .insert((path.to_owned(), name), object.clone())
+        {
             Some(_) => "MODIFIED",
             None => "ADDED",
         };
@@ -122,7 +125,11 @@ impl Server {
     /// How many requests there were whose text begins like this, such as `list /api/v1/configmaps`.
     pub(crate) fn count(&self, request: &str) -> usize {
         let world = self.world();
-        world.requests.iter().filter(|line| line.starts_with(request)).count()
+        world
+            .requests
+            .iter()
+            .filter(|line| line.starts_with(request))
+            .count()
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
@@ -134,19 +141,31 @@ impl Server {
         let query = request.uri().query().unwrap_or_default().to_owned();
         let parameter = |name: &str| {
             let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-            pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+            pairs
+                .into_iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| value.to_owned())
         };
         let watch = parameter("watch").is_some();
         let fault = {
             let mut world = self.world();
             let verb = if watch { "watch" } else { "list" };
             world.requests.push(format!("{verb} {path}"));
-            let known = request.headers().get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
-            if world.token.as_ref().is_some_and(|token| known != Some(token.as_bytes())) {
+            let known = request
+                .headers()
+                .get(AUTHORIZATION)
+                .map(http::HeaderValue::as_bytes);
+            if world
+                .token
+                .as_ref()
+                .is_some_and(|token| known != Some(token.as_bytes()))
+            {
                 return Ok(status(401));
             }
             let mut faults = world.faults.iter();
-            faults.find(|(start, _)| path.starts_with(*start)).map(|(_, fault)| *fault)
+            faults
+                .find(|(start, _)| path.starts_with(*start))
+                .map(|(_, fault)| *fault)
         };
         match fault {
             Some(Fault::Refuse) => return Err(std::io::ErrorKind::ConnectionRefused.into()),
@@ -196,7 +215,8 @@ impl Server {
                 let next = {
                     let world = server.world();
                     let mut log = world.log.iter();
-                    log.find(|(version, list, _)| *version > seen && *list == path).cloned()
+                    log.find(|(version, list, _)| *version > seen && *list == path)
+                        .cloned()
                 };
                 if let Some((version, _, event)) = next {
                     let frame = Frame::data(Bytes::from(format!("{event}\n")));
