@@ -40,3 +40,16 @@ where
         self(spec)
     }
 }
+
+/// Connects to nothing, for providers whose clusters come with a client.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoConnect;
+
+impl Connect for NoConnect {
+    fn connect(&self, spec: &ConnectionSpec) -> Result<Client, Malformed> {
+        let endpoint = spec.endpoint();
+        Err(Malformed::Rejected(format!(
+            "nothing connects to {endpoint} here"
+        )))
+    }
+}

@@ -370,7 +370,7 @@ async fn fill<T: Observed>(
                 }
                 None => {
                     store.forget(Unknown::NotReady(phase.state));
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
             }
         };

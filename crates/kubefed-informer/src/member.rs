@@ -129,7 +129,11 @@ struct Watcher {
 impl Watcher {
     async fn run(mut self) {
         loop {
-            let access = self.access.borrow_and_update().clone();
+            let mut access = self.access.borrow_and_update().clone();
+            if let (Access::Pending(_), Some(known)) = (&access, &self.server) {
+                // A provider that has to learn it anew has not said that anything changed.
+                access = known.clone();
+            }
             let mut changes = self.access.clone();
             let over = tokio::select! {
                 biased;
@@ -340,5 +344,50 @@ fn chain(error: &dyn StdError) -> String {
     match text.char_indices().nth(ERROR_CHARS_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// clusters 4 and C4: the original's texts, with the status before them and without the body.
+    #[test]
+    fn a_refusal_tells_its_status() {
+        let cases = [
+            (
+                401,
+                "HTTP 401: the server has asked for the client to provide credentials",
+            ),
+            (
+                403,
+                "HTTP 403: the server does not allow access to /healthz",
+            ),
+            (404, "HTTP 404: the server rejected our request"),
+            (302, "HTTP 302: the server rejected our request"),
+            (
+                503,
+                "HTTP 503: an error on the server has prevented the request from succeeding",
+            ),
+        ];
+        for (code, expected) in cases {
+            assert_eq!(refusal(StatusCode::from_u16(code).unwrap()), expected);
+        }
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes_and_cut() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{0}")]
+        struct Link(&'static str, #[source] Option<Box<Link>>);
+        let error = Link("connect", Some(Box::new(Link("refused", None))));
+        assert_eq!(chain(&error), "connect: refused");
+        let repeated = Link("connect: refused", Some(Box::new(Link("refused", None))));
+        assert_eq!(chain(&repeated), "connect: refused");
+        let long: &'static str = "ä".repeat(2000).leak();
+        assert_eq!(
+            chain(&Link(long, None)).chars().count(),
+            ERROR_CHARS_MAX + 1
+        );
     }
 }

@@ -276,21 +276,19 @@ impl<T: Observed> Store<T> {
         }
     }
 
-    /// Drops what the list did not mention; from now on the contents are known.
+    /// Drops what the list did not mention; from now on the contents are known. Linear in the number of
+    /// objects.
     fn finish_list(&self) {
         let mut contents = self.write();
         let list = contents.list;
-        let mut gone = Vec::new();
-        contents.objects.retain(|name, held| {
-            let listed = held.list == list;
-            if !listed {
-                gone.push(name.clone());
-            }
-            listed
-        });
+        // A map that is built at once has full nodes; one that grew in the order of a list has half-full
+        // ones, which is 40 bytes an object.
+        let all = std::mem::take(&mut contents.objects).into_iter();
+        let (listed, gone): (Vec<_>, Vec<_>) = all.partition(|(_, held)| held.list == list);
+        contents.objects = listed.into_iter().collect();
         let was_unknown = contents.unknown.take().is_some();
         drop(contents);
-        for name in gone {
+        for (name, _) in gone {
             self.changed(name, Change::Deleted);
         }
         if was_unknown {

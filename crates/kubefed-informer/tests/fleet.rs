@@ -11,8 +11,8 @@ use kubefed_informer::health::HealthCheck;
 use kubefed_informer::{
     Change, ClientLimits, ClusterName, ClusterSpec, ClusterState, ConnectionSpec, Event,
     FederatedInformer, Fleet, FleetConfig, FleetEvent, FleetEvents, Informer, KubeFedClusters,
-    Lookup, Malformed, ObservedCopy, QualifiedName, StaticClusters, Subscription, Unknown,
-    WatchSpec, guarded,
+    Lookup, Malformed, NoConnect, ObservedCopy, QualifiedName, StaticClusters, Subscription,
+    Unknown, WatchSpec, guarded,
 };
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
@@ -459,7 +459,7 @@ async fn twenty_dead_clusters_do_not_slow_the_living_one() {
         .chain([ClusterSpec::new("living", living.client())]);
     let fleet = Fleet::start(
         StaticClusters::new(clusters),
-        no_connections,
+        NoConnect,
         FleetConfig::default(),
     );
     let informer = FederatedInformer::<ObservedCopy>::start(&fleet, maps());
@@ -486,10 +486,6 @@ async fn twenty_dead_clusters_do_not_slow_the_living_one() {
     // Back-off has its arithmetic: two to three lists a minute and cluster once the delay is 30 s.
     let lists = dead.count("list /api/v1/configmaps");
     assert!((20 * 30 * 2..20 * 30 * 3).contains(&lists), "{lists}");
-}
-
-fn no_connections(spec: &ConnectionSpec) -> Result<kubefed_informer::kube::Client, Malformed> {
-    Err(Malformed::Rejected(spec.endpoint().to_string()))
 }
 
 /// A server that closes every watch at once is asked a dozen times a minute, not a thousand times a
@@ -617,7 +613,7 @@ async fn a_late_subscriber_hears_of_what_is_there() {
     let server = Server::new();
     server.put(MAPS, map("web"));
     let clusters = StaticClusters::new([ClusterSpec::new("east", server.client())]);
-    let fleet = Fleet::start(clusters, no_connections, config());
+    let fleet = Fleet::start(clusters, NoConnect, config());
     let informer = Arc::new(FederatedInformer::<ObservedCopy>::start(&fleet, maps()));
     informer.until_synced().await;
     let expected = [

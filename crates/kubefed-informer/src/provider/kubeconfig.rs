@@ -66,3 +66,41 @@ async fn client(kubeconfig: &Kubeconfig, context: &str) -> Result<Client, Malfor
     config.default_retry = false;
     Client::try_from(config).map_err(|error| rejected(&error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KUBECONFIG: &str = "
+apiVersion: v1
+kind: Config
+clusters:
+- {name: east, cluster: {server: 'http://east.example:8080'}}
+users:
+- {name: me, user: {token: s3cret}}
+contexts:
+- {name: east, context: {cluster: east, user: me}}
+- {name: broken, context: {cluster: nowhere, user: me}}
+";
+
+    #[tokio::test]
+    async fn contexts_are_clusters_and_a_broken_one_is_malformed_by_itself() {
+        let contexts = KubeconfigContexts::new(Kubeconfig::from_yaml(KUBECONFIG).unwrap());
+        let set = contexts.await.unwrap().clusters().borrow().clone();
+        assert!(set.is_synced());
+        let access = |name: &str| format!("{:?}", set.get(&name.into()).unwrap().access());
+        assert_eq!(access("east"), "Client(..)");
+        assert!(
+            access("broken").starts_with("Malformed("),
+            "{}",
+            access("broken")
+        );
+        let none = KubeconfigContexts::new(Kubeconfig::default())
+            .await
+            .unwrap_err();
+        assert_eq!(
+            none.to_string(),
+            "the kubeconfig cannot be used: it has no contexts"
+        );
+    }
+}

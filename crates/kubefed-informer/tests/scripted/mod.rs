@@ -1,4 +1,5 @@
 //! An API server reduced to what an informer asks of it: lists, watches and health.
+#![allow(clippy::unwrap_used)] // These functions are part of tests.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
