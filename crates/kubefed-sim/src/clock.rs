@@ -22,9 +22,15 @@ impl Clock {
     /// A clock that shows 2026-01-01T00:00:00Z now.
     #[must_use]
     pub fn new() -> Self {
+        Self::starting_at(Timestamp::from_second(EPOCH_SECONDS).unwrap_or(Timestamp::UNIX_EPOCH))
+    }
+
+    /// A clock that shows this time now. The wall clock's is for people, who compare ages with it.
+    #[must_use]
+    pub fn starting_at(epoch: Timestamp) -> Self {
         Self {
             start: Instant::now(),
-            epoch: Timestamp::from_second(EPOCH_SECONDS).unwrap_or(Timestamp::UNIX_EPOCH),
+            epoch,
         }
     }
 

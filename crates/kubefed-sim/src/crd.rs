@@ -28,7 +28,7 @@ pub(crate) fn changed(state: &mut State, change: &Change) {
             .resources
             .insert(resource.id.clone(), Arc::new(resource));
     }
-    publish_status(state, &change.new, definition, conflict);
+    publish_status(state, &change.new, definition, conflict.as_ref());
 }
 
 /// The resource that a valid definition declares.
@@ -135,12 +135,12 @@ fn publish_status(
     state: &mut State,
     object: &Object,
     mut definition: Value,
-    conflict: Option<(&'static str, String)>,
+    conflict: Option<&(&'static str, String)>,
 ) {
     let before = definition.clone();
     let now = state.timestamp();
     let served = state.resources.contains_key(object.key.name());
-    let (reason, message) = match &conflict {
+    let (reason, message) = match conflict {
         None => ("NoConflicts", "no conflicts found"),
         Some((reason, message)) => (*reason, &**message),
     };

@@ -139,17 +139,18 @@ fn open(shared: &Arc<Shared>) -> io::Result<Pipe> {
         return Err(refused());
     }
     let (near, far) = tokio::io::duplex(PIPE_BYTES);
-    tokio::spawn(serve_connection(shared.clone(), far));
+    tokio::spawn(serve_connection(Endpoint::checked(shared.clone()), far));
     Ok(Pipe(TokioIo::new(near)))
 }
 
 /// Serves one connection until either side closes it or a fault cuts it.
-pub(crate) async fn serve_connection<S>(shared: Arc<Shared>, stream: S)
+pub(crate) async fn serve_connection<S>(endpoint: Endpoint, stream: S)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let shared = endpoint.shared();
     let opened = shared.lock().faults.cut;
-    let service = TowerToHyperService::new(Endpoint::checked(shared.clone()));
+    let service = TowerToHyperService::new(endpoint);
     let connection =
         hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let cut = async {

@@ -35,20 +35,53 @@ pub struct Endpoint {
     shared: Arc<Shared>,
     /// Requests without a bearer token are those of an administrator.
     trusting: bool,
+    /// Paths below this one are those of an administrator, for clients that send no token over HTTP
+    /// without TLS, as kubectl does not.
+    #[cfg(feature = "serve")]
+    secret_path: Option<String>,
 }
 
 impl Endpoint {
     pub(crate) fn trusting(shared: Arc<Shared>) -> Self {
         Self {
-            shared,
             trusting: true,
+            ..Self::checked(shared)
         }
+    }
+
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
     }
 
     pub(crate) fn checked(shared: Arc<Shared>) -> Self {
         Self {
             shared,
             trusting: false,
+            #[cfg(feature = "serve")]
+            secret_path: None,
+        }
+    }
+
+    #[cfg(feature = "serve")]
+    pub(crate) fn below(mut self, secret_path: String) -> Self {
+        self.secret_path = Some(secret_path);
+        self
+    }
+
+    /// Takes the secret path off a request that knows it.
+    #[cfg(feature = "serve")]
+    fn unwrap_path(&mut self, uri: &mut http::Uri) {
+        let Some(secret) = &self.secret_path else {
+            return;
+        };
+        let path = uri.path_and_query().map_or("", |path| path.as_str());
+        let inner = path
+            .strip_prefix(secret.as_str())
+            .filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        let inner = inner.map(|rest| if rest.is_empty() { "/" } else { rest });
+        if let Some(inner) = inner.and_then(|rest| rest.parse::<http::Uri>().ok()) {
+            *uri = inner;
+            self.trusting = true;
         }
     }
 }
@@ -98,14 +131,18 @@ struct Spoilers {
 }
 
 impl Endpoint {
-    async fn serve<B>(self, request: Request<B>) -> Result<Response<ResponseBody>, BoxError>
+    #[cfg_attr(not(feature = "serve"), allow(unused_mut))]
+    async fn serve<B>(mut self, request: Request<B>) -> Result<Response<ResponseBody>, BoxError>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let shared = self.shared.clone();
         shared.start();
-        let (head, body) = request.into_parts();
+        #[cfg_attr(not(feature = "serve"), allow(unused_mut))]
+        let (mut head, body) = request.into_parts();
+        #[cfg(feature = "serve")]
+        self.unwrap_path(&mut head.uri);
         let subject = Subject::of(&head);
         let agent = head
             .headers

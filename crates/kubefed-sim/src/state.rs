@@ -219,8 +219,10 @@ impl State {
 
 /// Whether a deleted object has nothing left to wait for.
 pub(crate) fn released(resource: &Resource, value: &Value) -> bool {
+    let own = !json::items(value, "metadata.finalizers").is_empty();
+    let content = resource.rules.terminates && !json::items(value, "spec.finalizers").is_empty();
     json::at(value, "metadata.deletionTimestamp").is_some()
         && json::number(value, "metadata.deletionGracePeriodSeconds").unwrap_or(0) == 0
-        && json::items(value, "metadata.finalizers").is_empty()
-        && !(resource.rules.terminates && !json::items(value, "spec.finalizers").is_empty())
+        && !own
+        && !content
 }

@@ -108,7 +108,7 @@ impl Watching {
                 Effect::Refuse => weather = Weather::Broken,
                 Effect::Freeze if !matches!(weather, Weather::Broken) => weather = Weather::Frozen,
                 Effect::DelayEvents(delay) if matches!(weather, Weather::Fair) => {
-                    weather = Weather::Hazy(*delay)
+                    weather = Weather::Hazy(*delay);
                 }
                 _ => {}
             }

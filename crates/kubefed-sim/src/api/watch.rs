@@ -17,9 +17,9 @@ use crate::state::State;
 use crate::store::{Change, Compacted, Store};
 
 /// A server ends a watch after this time and up to as much again, unless the client asks otherwise.
-const TIMEOUT_MIN: Duration = Duration::from_mins(30);
+const TIMEOUT_MIN: Duration = Duration::from_secs(30 * 60);
 /// How often an idle watch that wants bookmarks gets one.
-pub(crate) const BOOKMARK_INTERVAL: Duration = Duration::from_mins(1);
+pub(crate) const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 /// Events that are sent in one go before other tasks get a turn.
 const BATCH_MAX: usize = 256;
 

@@ -33,7 +33,7 @@ async fn fill(world: &World) -> Outcome {
 }
 
 /// Objects that a server makes in every namespace of its own accord are not counted.
-fn own<'a>(list: &'a Value) -> Vec<&'a str> {
+fn own(list: &Value) -> Vec<&str> {
     names(list)
         .into_iter()
         .filter(|name| name.len() == 1)

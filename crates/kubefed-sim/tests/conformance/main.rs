@@ -3,6 +3,9 @@
 //! A scenario knows nothing of the simulator: it gets a client and a namespace of its own, and works
 //! the same against a real server.
 
+// A test that cannot go on has failed.
+#![allow(clippy::unwrap_used)]
+
 mod collections;
 mod custom;
 mod deletion;
