@@ -1,13 +1,15 @@
 //! The built-in kinds, one row each.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::admission::{self, Hook};
-use crate::resource::{Generation, Names, Resource, Rules, Scale, Version};
+use crate::builtin;
+use crate::resource::{Generation, Names, Resource, Rules, Scale, Version, api_version};
+use crate::table::Columns;
 
 /// A row of the table: a built-in kind in one group and version.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Builtin {
+struct Builtin {
     group: &'static str,
     version: &'static str,
     kind: &'static str,
@@ -168,7 +170,7 @@ impl Builtin {
     }
 
     /// The row as the server uses it.
-    pub(crate) fn resource(&self) -> Resource {
+    fn resource(&self) -> Resource {
         let owned = |list: &[&str]| list.iter().map(|&item| item.to_owned()).collect();
         let id: Arc<str> = Resource::id_of(self.group, self.plural).into();
         let scale = self.scale.map(|selector| Scale {
@@ -194,6 +196,14 @@ impl Builtin {
                 scale,
                 fields: owned(self.fields),
                 warning: None,
+                schema: builtin::schema_of(self.group, self.version, self.kind),
+                declared: None,
+                columns: Columns::of_built_in(&format!(
+                    "{}/{}",
+                    api_version(self.group, self.version),
+                    self.plural
+                ))
+                .map(Arc::new),
             }],
             storage: self.version.to_owned(),
             rules: self.rules,
@@ -207,8 +217,16 @@ const HOOKS: &str = "admissionregistration.k8s.io";
 /// Holds a deleted CustomResourceDefinition until its objects are gone.
 pub(crate) const CRD_FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
 
+/// The built-in resources, read once and shared by every cluster of the process.
+pub(crate) static RESOURCES: LazyLock<Vec<Arc<Resource>>> = LazyLock::new(|| {
+    BUILTINS
+        .iter()
+        .map(|row| Arc::new(row.resource()))
+        .collect()
+});
+
 /// Groups in the order in which discovery lists them.
-pub(crate) const BUILTINS: &[Builtin] = &[
+const BUILTINS: &[Builtin] = &[
     namespaced("", "v1", "ConfigMap", "configmaps")
         .short(&["cm"])
         .hook(admission::config_map),

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::builtin;
 use crate::conditions::Condition;
 use crate::json;
 use crate::object::Object;
 use crate::resource::{Resource, Rules, Scale, Version};
+use crate::schema::Schema;
 use crate::state::{CRDS, State};
 use crate::store::Change;
+use crate::table::Columns;
 
 /// Serves, changes or withdraws the resource that a definition declares.
 pub(crate) fn changed(state: &mut State, change: &Change) {
@@ -80,6 +83,7 @@ fn version(version: &Value) -> Version {
         selector: Some(path("subresources.scale.labelSelectorPath"))
             .filter(|path| !path.is_empty()),
     });
+    let declared = json::at(version, "schema.openAPIV3Schema");
     let fields = json::items(version, "selectableFields").iter();
     let name = json::text(version, "name").to_owned();
     let warning = (version["deprecated"] == json!(true)).then(|| {
@@ -98,6 +102,12 @@ fn version(version: &Value) -> Version {
             .map(|f| json::text(f, "jsonPath").trim_start_matches('.').to_owned())
             .collect(),
         warning,
+        schema: declared
+            .map(|declared| Schema::of_custom_resource(declared, &builtin::DEFINITIONS)),
+        declared: declared.map(|declared| Arc::new(declared.clone())),
+        columns: Some(Arc::new(Columns::of_custom_resource(
+            version.get("additionalPrinterColumns"),
+        ))),
     }
 }
 

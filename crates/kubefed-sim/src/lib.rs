@@ -81,6 +81,7 @@ mod cluster;
 mod conditions;
 mod crd;
 mod discovery;
+mod documents;
 mod fault;
 mod json;
 mod log;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::resource::Resource;
+use crate::schema::FieldError;
 
 /// An error answer: the body is a `Status` object.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,65 +32,32 @@ pub(crate) struct Details {
     pub(crate) group: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) kind: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip)]
     pub(crate) causes: Vec<Cause>,
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) retry_after_seconds: u32,
 }
 
 /// One reason within [`Details`], usually tied to a field.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Cause {
-    #[serde(skip_serializing_if = "str::is_empty")]
-    pub(crate) reason: &'static str,
-    pub(crate) message: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub(crate) field: String,
+pub(crate) type Cause = FieldError;
+
+/// A value that is none of the supported ones.
+pub(crate) fn unsupported(field: &str, value: &str, supported: &[&str]) -> Cause {
+    let supported: Vec<String> = supported.iter().map(|&value| value.to_owned()).collect();
+    FieldError::not_supported(field, &json!(value), &supported)
 }
 
-impl Cause {
-    pub(crate) fn required(field: &str, message: &str) -> Self {
-        let message = match message {
-            "" => "Required value".to_owned(),
-            _ => format!("Required value: {message}"),
-        };
-        Self {
-            reason: "FieldValueRequired",
-            message,
-            field: field.to_owned(),
-        }
-    }
-
-    pub(crate) fn invalid(field: &str, value: &Value, message: &str) -> Self {
-        let message = format!("Invalid value: {value}: {message}");
-        Self {
-            reason: "FieldValueInvalid",
-            message,
-            field: field.to_owned(),
-        }
-    }
-
-    pub(crate) fn forbidden(field: &str, message: &str) -> Self {
-        let message = format!("Forbidden: {message}");
-        Self {
-            reason: "FieldValueForbidden",
-            message,
-            field: field.to_owned(),
-        }
-    }
-
-    pub(crate) fn unsupported(field: &str, value: &str, supported: &[&str]) -> Self {
-        let supported: Vec<String> = supported.iter().map(|s| format!("{s:?}")).collect();
-        let message = format!(
-            "Unsupported value: {value:?}: supported values: {}",
-            supported.join(", ")
-        );
-        Self {
-            reason: "FieldValueNotSupported",
-            message,
-            field: field.to_owned(),
-        }
-    }
+fn cause_json(cause: &Cause) -> Value {
+    let fields = [
+        ("reason", cause.reason),
+        ("message", &cause.message),
+        ("field", &cause.field),
+    ];
+    fields
+        .into_iter()
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(name, text)| (name.to_owned(), json!(text)))
+        .collect()
 }
 
 impl Refusal {
@@ -255,6 +223,13 @@ impl Refusal {
         refusal
     }
 
+    /// An apply patch that would take fields from their managers.
+    pub(crate) fn apply_conflict(message: String, causes: Vec<Cause>) -> Self {
+        let mut refusal = Self::new(StatusCode::CONFLICT, "Conflict", message);
+        refusal.details.causes = causes;
+        refusal
+    }
+
     /// An error without a reason, as the server answers what it did not foresee.
     pub(crate) fn unforeseen(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "", message)
@@ -329,6 +304,10 @@ impl Refusal {
         }
         if *self.details != Details::default() {
             status["details"] = serde_json::to_value(&self.details).unwrap_or_default();
+            if !self.details.causes.is_empty() {
+                let causes: Vec<Value> = self.details.causes.iter().map(cause_json).collect();
+                status["details"]["causes"] = json!(causes);
+            }
         }
         status
     }

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::admission::Hook;
+use crate::schema::Schema;
+use crate::table::Columns;
 
 /// One served resource: a built-in one from the [catalogue](crate::catalogue), or one that a
 /// CustomResourceDefinition declares.
-#[derive(Debug)]
 pub(crate) struct Resource {
     /// `plural` or `plural.group`, as error messages name it.
     pub(crate) id: Arc<str>,
@@ -30,13 +33,19 @@ pub(crate) struct Resource {
 }
 
 /// What one served version of a [`Resource`] offers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Version {
     pub(crate) name: String,
     pub(crate) status: bool,
     pub(crate) scale: Option<Scale>,
     /// Dotted paths that field selectors may name, besides name and namespace.
     pub(crate) fields: Vec<String>,
+    /// What its objects look like.
+    pub(crate) schema: Option<Schema>,
+    /// The schema of a custom resource as its definition states it.
+    pub(crate) declared: Option<Arc<Value>>,
+    /// What kubectl prints of its objects.
+    pub(crate) columns: Option<Arc<Columns>>,
     /// A deprecation, sent as a warning with every answer.
     pub(crate) warning: Option<String>,
 }

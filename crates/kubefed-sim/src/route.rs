@@ -238,6 +238,13 @@ pub(crate) const PATCH_TYPES: [&str; 4] = [
     "application/apply-patch+yaml",
 ];
 
+/// The same for custom resources, whose lists have no merge keys.
+pub(crate) const CUSTOM_PATCH_TYPES: [&str; 3] = [
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/apply-patch+yaml",
+];
+
 impl Form {
     /// The first acceptable form that the header names.
     pub(crate) fn negotiate(headers: &HeaderMap) -> Result<Self, Refusal> {
@@ -280,6 +287,14 @@ impl Form {
             _ => None,
         }
     }
+}
+
+/// The `User-Agent` of a request; empty where there is none.
+pub(crate) fn user_agent(headers: &HeaderMap) -> &str {
+    headers
+        .get(header::USER_AGENT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("")
 }
 
 /// The media type of a body, without its parameters; JSON where the header is absent.

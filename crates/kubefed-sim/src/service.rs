@@ -20,7 +20,7 @@ use crate::fault::Effect;
 use crate::log::RequestRecord;
 use crate::network::{refused, reset};
 use crate::refusal::Refusal;
-use crate::route::Verb;
+use crate::route::{self, Verb};
 use crate::state::State;
 use crate::watching::Watching;
 
@@ -144,11 +144,7 @@ impl Endpoint {
         #[cfg(feature = "serve")]
         self.unwrap_path(&mut head.uri);
         let subject = Subject::of(&head);
-        let agent = head
-            .headers
-            .get(header::USER_AGENT)
-            .and_then(|value| value.to_str().ok());
-        let user_agent = agent.unwrap_or("").to_owned();
+        let user_agent = route::user_agent(&head.headers).to_owned();
         let body = match Limited::new(body, BODY_MAX).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {

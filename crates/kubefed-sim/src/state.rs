@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::access::{Tokens, User};
 use crate::behaviour::{self, Addresses, Kubelets, Queue, Scheduling};
-use crate::catalogue::BUILTINS;
+use crate::catalogue::RESOURCES;
 use crate::clock::{Clock, rfc3339};
 use crate::cluster::ClusterOptions;
 use crate::crd;
@@ -39,6 +39,8 @@ pub(crate) struct State {
     pub(crate) log: Log,
     /// How many revisions the reads of the present request are behind.
     pub(crate) behind: u64,
+    /// OpenAPI documents by group and version, until a definition changes.
+    pub(crate) documents: Option<Arc<BTreeMap<String, Value>>>,
     /// What the answer to the present request warns of.
     pub(crate) warnings: Vec<String>,
 }
@@ -51,6 +53,7 @@ impl State {
             resources: BTreeMap::new(),
             log: Log::new(options.requests_max),
             behind: 0,
+            documents: None,
             warnings: Vec::new(),
             options,
             clock,
@@ -67,14 +70,13 @@ impl State {
         state
             .tokens
             .insert(state.admin_token.clone(), User::admin());
-        for row in BUILTINS {
-            let resource = row.resource();
+        for resource in RESOURCES.iter() {
             if resource.allows("list") {
                 state.store.open_table(&resource.table);
             }
             state
                 .resources
-                .insert(resource.id.clone(), Arc::new(resource));
+                .insert(resource.id.clone(), resource.clone());
         }
         for namespace in ["default", "kube-node-lease", "kube-public", "kube-system"] {
             let value = serde_json::json!({ "metadata": { "name": namespace } });
@@ -156,6 +158,7 @@ impl State {
     fn observe(&mut self, table: &Arc<str>, change: &Change) {
         if **table == *CRDS {
             crd::changed(self, change);
+            self.documents = None;
         }
         self.scheduling.observe(table, change);
         self.addresses.observe(table, change);
@@ -165,7 +168,7 @@ impl State {
     /// The groups that are served, core first, then in the order of the catalogue, then by name.
     pub(crate) fn groups(&self) -> Vec<String> {
         let mut seen = BTreeSet::new();
-        let builtin = BUILTINS.iter().map(|row| row.resource().group);
+        let builtin = RESOURCES.iter().map(|resource| resource.group.clone());
         let custom = self
             .resources
             .values()

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::admission::Admission;
 use crate::json;
-use crate::refusal::{Cause, Refusal};
+use crate::refusal::{Cause, Refusal, unsupported};
+use crate::schema::check_structural;
 
 pub(crate) fn custom_resource_definition(admission: &mut Admission<'_>) -> Result<(), Refusal> {
     fill(admission.new);
@@ -68,7 +69,7 @@ fn check(definition: &Value) -> Vec<Cause> {
         ));
     }
     if !["", "Namespaced", "Cluster"].contains(&text("spec.scope")) {
-        causes.push(Cause::unsupported(
+        causes.push(unsupported(
             "spec.scope",
             text("spec.scope"),
             &["Cluster", "Namespaced"],
@@ -84,9 +85,10 @@ fn check(definition: &Value) -> Vec<Cause> {
         causes.push(Cause::invalid("spec.versions", &json!(versions), message));
     }
     for (index, version) in versions.iter().enumerate() {
-        if json::at(version, "schema.openAPIV3Schema").is_none() {
-            let path = format!("spec.versions[{index}].schema.openAPIV3Schema");
-            causes.push(Cause::required(&path, "schemas are required"));
+        let path = format!("spec.versions[{index}].schema.openAPIV3Schema");
+        match json::at(version, "schema.openAPIV3Schema") {
+            Some(schema) => causes.extend(check_structural(&path, schema)),
+            None => causes.push(Cause::required(&path, "schemas are required")),
         }
     }
     causes

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::admission::{Admission, defaults};
 use crate::json;
-use crate::refusal::{Cause, Refusal};
+use crate::refusal::{Cause, Refusal, unsupported};
 
 pub(crate) fn service(admission: &mut Admission<'_>) -> Result<(), Refusal> {
     defaults::fill(admission.new, "services");
@@ -57,7 +57,7 @@ fn check(admission: &Admission<'_>) -> Result<(), Refusal> {
     let kind = json::text(admission.new, "spec.type");
     let kinds = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
     if !kinds.contains(&kind) {
-        return Err(admission.invalid(Cause::unsupported("spec.type", kind, &kinds)));
+        return Err(admission.invalid(unsupported("spec.type", kind, &kinds)));
     }
     let headless = json::text(admission.new, "spec.clusterIP") == "None";
     let ports = json::items(admission.new, "spec.ports");

@@ -11,7 +11,7 @@ use crate::api::{Answer, Call, parse_json};
 use crate::clock::rfc3339;
 use crate::json;
 use crate::object::{Key, Object};
-use crate::refusal::{self, Refusal};
+use crate::refusal::{self, Refusal, unsupported};
 use crate::resource::{Generation, Resource};
 use crate::state::State;
 
@@ -184,7 +184,7 @@ impl DeleteOptions {
 }
 
 fn bad_policy(policy: &str) -> Refusal {
-    let causes = vec![crate::refusal::Cause::unsupported(
+    let causes = vec![unsupported(
         "propagationPolicy",
         policy,
         &["Background", "Foreground", "Orphan"],

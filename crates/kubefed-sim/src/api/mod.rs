@@ -1,6 +1,7 @@
 //! What the server does with a request: one file per group of verbs.
 
 mod delete;
+mod fields;
 mod patch;
 mod read;
 mod render;
@@ -15,10 +16,12 @@ use serde_json::{Value, json};
 
 pub(crate) use self::delete::{DeleteOptions, FOREGROUND, ORPHAN, Propagation};
 pub(crate) use self::watch::{BOOKMARK_INTERVAL, Step as WatchStep, Watch};
+use crate::clock::Clock;
 use crate::discovery;
+use crate::documents;
 use crate::json;
 use crate::object::Key;
-use crate::refusal::{Cause, Refusal};
+use crate::refusal::{Cause, Refusal, unsupported};
 use crate::resource::{Resource, Version};
 use crate::route::{self, Form, Query, Route, Target, Verb};
 use crate::state::State;
@@ -29,6 +32,8 @@ pub(crate) const BODY_MAX: usize = 3 * 1024 * 1024;
 pub(crate) const OBJECT_MAX: usize = 1_572_864;
 
 pub(crate) const JSON: &str = "application/json";
+/// Server-side apply.
+pub(crate) const APPLY_PATCH: &str = "application/apply-patch+yaml";
 
 /// A successful answer.
 pub(crate) enum Answer {
@@ -78,9 +83,19 @@ pub(crate) struct Call {
     pub(crate) form: Form,
     pub(crate) content_type: String,
     pub(crate) body: Bytes,
+    pub(crate) user_agent: String,
+    pub(crate) clock: Clock,
 }
 
 impl Call {
+    /// Who the written fields are attributed to.
+    pub(crate) fn manager(&self) -> &str {
+        match self.query.text("fieldManager") {
+            "" => self.user_agent.split('/').next().unwrap_or(""),
+            manager => manager,
+        }
+    }
+
     pub(crate) fn key(&self) -> Key {
         Key::new(
             self.namespace.as_deref(),
@@ -132,6 +147,7 @@ impl State {
         match Route::parse(head.uri.path()) {
             Route::Resource(target) => self.serve_resource(head, target, query, body),
             Route::Unknown => Ok(NOT_FOUND),
+            Route::OpenApi(path) => Ok(documents::serve(self, &path)),
             route => discovery::serve(self, &route, Form::negotiate(&head.headers)?),
         }
     }
@@ -170,6 +186,8 @@ impl State {
             form: Form::negotiate(&head.headers)?,
             content_type: route::content_type(&head.headers).to_owned(),
             body,
+            user_agent: route::user_agent(&head.headers).to_owned(),
+            clock: self.clock,
         };
         validate_options(&call)?;
         self.warnings.extend(call.version.warning.clone());
@@ -270,14 +288,27 @@ fn validate_options(call: &Call) -> Result<(), Refusal> {
     let mut causes = Vec::new();
     let dry_run = call.query.text("dryRun");
     if call.dry_run() && dry_run != "All" {
-        causes.push(Cause::unsupported("dryRun", dry_run, &["All"]));
+        causes.push(unsupported("dryRun", dry_run, &["All"]));
     }
     let validation = call.query.text("fieldValidation");
     if !["", "Ignore", "Warn", "Strict"].contains(&validation) {
-        causes.push(Cause::unsupported(
+        causes.push(unsupported(
             "fieldValidation",
             validation,
             &["Ignore", "Strict", "Warn"],
+        ));
+    }
+    let applies = call.content_type == APPLY_PATCH;
+    if call.verb == Verb::Patch && applies && call.query.text("fieldManager").is_empty() {
+        causes.push(Cause::required(
+            "fieldManager",
+            "is required for apply patch",
+        ));
+    }
+    if call.verb == Verb::Patch && !applies && call.query.flag("force") {
+        causes.push(Cause::forbidden(
+            "force",
+            "may not be specified for non-apply patch",
         ));
     }
     if causes.is_empty() {
@@ -286,14 +317,17 @@ fn validate_options(call: &Call) -> Result<(), Refusal> {
     Err(Refusal::invalid_kind("meta.k8s.io", kind, "", causes))
 }
 
-/// The object in a request body, in its storage version.
-pub(crate) fn decode(call: &Call) -> Result<Value, Refusal> {
-    if call.content_type != "application/json" {
-        return Err(Refusal::unsupported_media_type(&["application/json"]));
+impl State {
+    /// The object in a request body, in its storage version.
+    fn decode(&mut self, call: &Call) -> Result<Value, Refusal> {
+        if call.content_type != JSON {
+            return Err(Refusal::unsupported_media_type(&[JSON]));
+        }
+        let mut value: Value = parse_json(&call.body)?;
+        check_type(call, &value)?;
+        self.prune(call, &mut value)?;
+        Ok(inward(&call.resource, value))
     }
-    let value: Value = parse_json(&call.body)?;
-    check_type(call, &value)?;
-    Ok(inward(&call.resource, value))
 }
 
 pub(crate) fn parse_json(body: &[u8]) -> Result<Value, Refusal> {

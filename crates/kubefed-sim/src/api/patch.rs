@@ -3,18 +3,74 @@
 use json_patch::{Patch, PatchOperation};
 use serde_json::Value;
 
+use crate::api::fields::{self, Tracked};
 use crate::api::render::Rendering;
-use crate::api::write::{Part, Update};
-use crate::api::{Answer, Call, inward, outward};
+use crate::api::write::{Creation, Part, Update};
+use crate::api::{APPLY_PATCH, Answer, Call, inward, outward};
 use crate::refusal::Refusal;
-use crate::route::PATCH_TYPES;
+use crate::route::{CUSTOM_PATCH_TYPES, PATCH_TYPES};
 use crate::state::State;
+use crate::strategic;
 
 /// The most operations that the server takes in one JSON Patch.
 const OPERATIONS_MAX: usize = 10_000;
 
 impl State {
     pub(super) fn patch(&mut self, call: &Call, part: Part) -> Result<Answer, Refusal> {
+        if call.content_type == APPLY_PATCH {
+            return self.apply(call, part);
+        }
+        let absent = || Refusal::not_found(&call.resource, call.name.as_deref().unwrap_or(""));
+        let current = self
+            .store
+            .get(&call.resource.table, &call.key())
+            .cloned()
+            .ok_or_else(absent)?;
+        let served = outward(&call.resource, &call.version, current.value());
+        let mut patched = apply(call, &served)?;
+        super::check_type(call, &patched)?;
+        self.prune(call, &mut patched)?;
+        let patched = inward(&call.resource, patched);
+        self.finish(call, part, false, patched)
+    }
+
+    /// Server-side apply, which creates what is not there.
+    fn apply(&mut self, call: &Call, part: Part) -> Result<Answer, Refusal> {
+        let mut patch = fields::apply_patch(call)?;
+        self.prune(call, &mut patch)?;
+        let write = Tracked::of(call, part, true);
+        let force = call.query.flag("force");
+        let current = self.store.get(&call.resource.table, &call.key()).cloned();
+        let Some(current) = current else {
+            if part != Part::Main {
+                return Err(Refusal::not_found(
+                    &call.resource,
+                    call.name.as_deref().unwrap_or(""),
+                ));
+            }
+            let value = self.lay_over(&write, None, &patch, force)?;
+            let creation = Creation {
+                resource: &call.resource,
+                version: &call.version,
+                namespace: call.namespace.as_deref(),
+                dry_run: call.dry_run(),
+                write: Some(write),
+            };
+            let object = self.create_object(&creation, inward(&call.resource, value))?;
+            return Ok(Answer::created(Rendering::of(call).object(&object)));
+        };
+        let live = outward(&call.resource, &call.version, current.value());
+        let value = self.lay_over(&write, Some(&live), &patch, force)?;
+        self.finish(call, part, true, inward(&call.resource, value))
+    }
+
+    fn finish(
+        &mut self,
+        call: &Call,
+        part: Part,
+        applied: bool,
+        value: Value,
+    ) -> Result<Answer, Refusal> {
         let update = Update {
             resource: &call.resource,
             version: &call.version,
@@ -22,13 +78,9 @@ impl State {
             part,
             dry_run: call.dry_run(),
             replaces: false,
+            write: Some(Tracked::of(call, part, applied)),
         };
-        let object = self.update(&update, |old| {
-            let served = outward(&call.resource, &call.version, old.clone());
-            let patched = apply(call, &served)?;
-            super::check_type(call, &patched)?;
-            Ok(inward(&call.resource, patched))
-        })?;
+        let object = self.update(&update, |_| Ok(value))?;
         Ok(Answer::ok(Rendering::of(call).object(&object)))
     }
 }
@@ -46,7 +98,19 @@ pub(super) fn apply(call: &Call, value: &Value) -> Result<Value, Refusal> {
             json_patch::merge(&mut patched, &patch);
             Ok(patched)
         }
-        _ => Err(Refusal::unsupported_media_type(&PATCH_TYPES[..2])),
+        "application/strategic-merge-patch+json" if !call.resource.custom => {
+            let patch: Value = parse(&call.body)?;
+            let schema = call
+                .version
+                .schema
+                .as_ref()
+                .ok_or_else(Refusal::no_such_resource)?;
+            let name = call.name.as_deref().unwrap_or("");
+            strategic::apply(value, &patch, schema)
+                .map_err(|why| Refusal::patch_failed(&call.resource, name, &why))
+        }
+        _ if call.resource.custom => Err(Refusal::unsupported_media_type(&CUSTOM_PATCH_TYPES)),
+        _ => Err(Refusal::unsupported_media_type(&PATCH_TYPES)),
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::api::render::Rendering;
 use crate::api::{Answer, Call};
 use crate::object::{Key, Object};
-use crate::refusal::{Cause, Refusal};
+use crate::refusal::{Cause, Refusal, unsupported};
 use crate::selector::Selector;
 use crate::state::State;
 use crate::store::Compacted;
@@ -172,6 +172,9 @@ fn render_page(rendering: &Rendering, page: &Page) -> Bytes {
     if let Some(remaining) = page.remaining {
         metadata["remainingItemCount"] = json!(remaining);
     }
+    if let Some(table) = rendering.rows(&metadata, &page.objects) {
+        return table;
+    }
     let mut text = format!(
         r#"{{"kind":{},"apiVersion":{},"metadata":{metadata},"items":["#,
         json!(kind),
@@ -228,11 +231,7 @@ fn validate_list(call: &Call) -> Result<(), Refusal> {
             causes.push(Cause::forbidden(field, message));
         }
         if !["Exact", "NotOlderThan"].contains(&matching) {
-            causes.push(Cause::unsupported(
-                field,
-                matching,
-                &["Exact", "NotOlderThan", ""],
-            ));
+            causes.push(unsupported(field, matching, &["Exact", "NotOlderThan", ""]));
         }
         if matching == "Exact" && text("resourceVersion") == "0" {
             let message = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde_json::Value;
 
 use crate::api::{Call, outward};
+use crate::clock::Clock;
 use crate::object::Object;
 use crate::resource::{Resource, Version};
 use crate::route::Form;
+use crate::table::Include;
 
 /// How the objects of one answer are written.
 #[derive(Clone)]
@@ -17,17 +20,27 @@ pub(crate) struct Rendering {
     form: Form,
     /// The requested version is the stored one, so that the stored text can be sent as it is.
     stored: bool,
+    include: Include,
+    clock: Clock,
 }
 
 impl Rendering {
     pub(crate) fn of(call: &Call) -> Self {
         let resource = call.resource.clone();
         let stored = resource.storage == call.version.name && resource.rules.renames.is_empty();
+        let include = match call.query.text("includeObject") {
+            "None" => Include::None,
+            "Object" => Include::Object,
+            _ => Include::Metadata,
+        };
+        let (version, form) = (call.version.clone(), call.form);
         Self {
             resource,
-            version: call.version.clone(),
-            form: call.form,
+            version,
+            form,
             stored,
+            include,
+            clock: call.clock,
         }
     }
 
@@ -39,6 +52,7 @@ impl Rendering {
                 self.metadata(object, &mut text);
                 Bytes::from(text)
             }
+            Form::Table if self.version.columns.is_some() => self.table(&Value::Null, &[object]),
             _ if self.stored => object.text(),
             _ => Bytes::from(outward(&self.resource, &self.version, object.value()).to_string()),
         }
@@ -76,6 +90,26 @@ impl Rendering {
                 &self.resource.kind,
             ),
         }
+    }
+
+    /// Objects as a table; none where the kind has no columns or the request wants none.
+    pub(crate) fn rows(&self, list: &Value, objects: &[Arc<Object>]) -> Option<Bytes> {
+        if self.form != Form::Table || self.version.columns.is_none() {
+            return None;
+        }
+        let objects: Vec<&Object> = objects.iter().map(AsRef::as_ref).collect();
+        Some(self.table(list, &objects))
+    }
+
+    fn table(&self, list: &Value, objects: &[&Object]) -> Bytes {
+        let values: Vec<Value> = objects
+            .iter()
+            .map(|object| outward(&self.resource, &self.version, object.value()))
+            .collect();
+        let columns = self.version.columns.as_ref();
+        let table =
+            columns.map(|columns| columns.table(list, &values, self.include, self.clock.now()));
+        Bytes::from(table.unwrap_or_default().to_string())
     }
 
     fn metadata(&self, object: &Object, text: &mut Vec<u8>) {

@@ -11,7 +11,7 @@ use crate::api::read::{parse_revision, selector};
 use crate::api::render::Rendering;
 use crate::api::{Answer, Call};
 use crate::object::Object;
-use crate::refusal::{Cause, Refusal};
+use crate::refusal::{Cause, Refusal, unsupported};
 use crate::selector::Selector;
 use crate::state::State;
 use crate::store::{Change, Compacted, Store};
@@ -213,7 +213,7 @@ fn validate_watch(call: &Call) -> Result<(), Refusal> {
             causes.push(Cause::forbidden(field, message));
         }
         if matching != "NotOlderThan" {
-            causes.push(Cause::unsupported(field, matching, &["NotOlderThan"]));
+            causes.push(unsupported(field, matching, &["NotOlderThan"]));
         }
         if !call.query.text("continue").is_empty() {
             let message = "resourceVersionMatch is forbidden when continue is provided";

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::admission::Admission;
+use crate::api::fields::{self, Tracked};
 use crate::api::render::Rendering;
-use crate::api::{Answer, Call, OBJECT_MAX, decode, inward};
+use crate::api::{Answer, Call, OBJECT_MAX, inward};
 use crate::json;
 use crate::metadata;
 use crate::object::{Key, Object};
@@ -35,20 +36,34 @@ pub(crate) struct Update<'a> {
     pub(crate) dry_run: bool,
     /// A replacement must say which version it replaces; a patch starts from the newest.
     pub(crate) replaces: bool,
+    /// Whose write it is; none where the fields keep their managers.
+    pub(crate) write: Option<Tracked<'a>>,
+}
+
+/// A new object.
+pub(super) struct Creation<'a> {
+    pub(super) resource: &'a Resource,
+    pub(super) version: &'a Version,
+    pub(super) namespace: Option<&'a str>,
+    pub(super) dry_run: bool,
+    pub(super) write: Option<Tracked<'a>>,
 }
 
 impl State {
     pub(super) fn create(&mut self, call: &Call) -> Result<Answer, Refusal> {
         if !call.resource.allows("get") {
-            return reviews::answer(self, &call.resource, decode(call)?);
+            let review = self.decode(call)?;
+            return reviews::answer(self, &call.resource, review);
         }
-        let value = decode(call)?;
-        let object = self.create_object(
-            &call.resource,
-            call.namespace.as_deref(),
-            value,
-            call.dry_run(),
-        )?;
+        let value = self.decode(call)?;
+        let creation = Creation {
+            resource: &call.resource,
+            version: &call.version,
+            namespace: call.namespace.as_deref(),
+            dry_run: call.dry_run(),
+            write: Some(Tracked::of(call, Part::Main, false)),
+        };
+        let object = self.create_object(&creation, value)?;
         Ok(Answer::created(Rendering::of(call).object(&object)))
     }
 
@@ -62,17 +77,31 @@ impl State {
         let resource = self
             .resource(resource)
             .ok_or_else(Refusal::no_such_resource)?;
-        let value = inward(&resource, value);
-        self.create_object(&resource, namespace, value, false)
+        let version = resource
+            .version(&resource.storage)
+            .cloned()
+            .unwrap_or_default();
+        let creation = Creation {
+            resource: &resource,
+            version: &version,
+            namespace,
+            dry_run: false,
+            write: None,
+        };
+        self.create_object(&creation, inward(&resource, value))
     }
 
-    fn create_object(
+    pub(super) fn create_object(
         &mut self,
-        resource: &Arc<Resource>,
-        namespace: Option<&str>,
+        creation: &Creation<'_>,
         mut value: Value,
-        dry_run: bool,
     ) -> Result<Arc<Object>, Refusal> {
+        let Creation {
+            resource,
+            version,
+            namespace,
+            ..
+        } = *creation;
         let definition = self.object(CRDS, None, &resource.id);
         if resource.custom && definition.is_some_and(|definition| definition.deleting) {
             let message = "create not allowed while custom resource definition is terminating";
@@ -89,19 +118,19 @@ impl State {
         let name = json::text(&value, "metadata.name").to_owned();
         self.check_namespace(resource, namespace, &name)?;
         self.stamp(resource, &mut value);
-        let status = resource
-            .version(&resource.storage)
-            .is_some_and(|version| version.status);
-        if status && !resource.rules.keeps_status {
+        if version.status && !resource.rules.keeps_status {
             json::take(&mut value, "status");
         }
-        self.admit(resource, None, &mut value)?;
+        self.admit(resource, version, None, &mut value)?;
+        if let Some(write) = &creation.write {
+            self.track(write, None, &mut value);
+        }
         let key = Key::new(namespace, &name);
         if self.store.get(&resource.table, &key).is_some() {
             return Err(Refusal::already_exists(resource, &name));
         }
         check_size(&value)?;
-        if dry_run {
+        if creation.dry_run {
             return Ok(Arc::new(Object::new(key, 0, &value)));
         }
         Ok(self.write(&resource.table, &key, value))
@@ -109,7 +138,7 @@ impl State {
 
     pub(super) fn replace(&mut self, call: &Call, part: Part) -> Result<Answer, Refusal> {
         let name = call.name.as_deref().unwrap_or("");
-        let mut value = decode(call)?;
+        let mut value = self.decode(call)?;
         metadata::normalise(&mut value)?;
         place(&mut value, call.namespace.as_deref())?;
         let given = json::text(&value, "metadata.name");
@@ -139,6 +168,7 @@ impl State {
             part,
             dry_run: call.dry_run(),
             replaces: true,
+            write: Some(Tracked::of(call, part, false)),
         };
         let object = self.update(&update, |_| Ok(value))?;
         Ok(Answer::ok(Rendering::of(call).object(&object)))
@@ -164,9 +194,14 @@ impl State {
         isolate(update, &old, &mut new);
         metadata::carry_over(&old, &mut new);
         if update.part == Part::Main {
-            self.admit(resource, Some(&old), &mut new)?;
+            self.admit(resource, update.version, Some(&old), &mut new)?;
         } else {
-            refuse_if_any(resource, key.name(), metadata::validate_update(&old, &new))?;
+            let mut causes = metadata::validate_update(&old, &new);
+            causes.extend(fields::check(resource, update.version, Some(&old), &new));
+            refuse_if_any(resource, key.name(), causes)?;
+        }
+        if let Some(write) = &update.write {
+            self.track(write, Some(&old), &mut new);
         }
         raise_generation(resource, &old, &mut new);
         check_size(&new)?;
@@ -194,9 +229,11 @@ impl State {
     fn admit(
         &mut self,
         resource: &Resource,
+        version: &Version,
         old: Option<&Value>,
         new: &mut Value,
     ) -> Result<(), Refusal> {
+        fields::set_defaults(resource, version, new);
         if let Some(hook) = resource.rules.hook {
             hook(&mut Admission {
                 resource,
@@ -205,7 +242,9 @@ impl State {
                 state: self,
             })?;
         }
+        fields::complete(resource, version, new);
         let mut causes = metadata::validate(resource, new);
+        causes.extend(fields::check(resource, version, old, new));
         if let Some(old) = old {
             causes.extend(metadata::validate_update(old, new));
         }
@@ -338,6 +377,7 @@ impl State {
             part: Part::Main,
             dry_run: call.dry_run(),
             replaces: false,
+            write: None,
         };
         let object = self.update(&update, |old| {
             let mut new = old.clone();

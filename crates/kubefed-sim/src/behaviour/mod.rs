@@ -45,6 +45,8 @@ pub enum Behaviour {
     Kubelets,
     /// Gives Services of type LoadBalancer and Ingresses an address.
     LoadBalancers,
+    /// Records which client manages which field, in `metadata.managedFields`.
+    ManagedFields,
     /// Empties a deleted namespace and lets it go.
     Namespaces,
     /// Gives each namespace its default ServiceAccount and root certificate, and fills token Secrets.

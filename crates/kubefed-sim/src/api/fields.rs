@@ -1,0 +1,211 @@
+//! What schemas make of a written object: unknown fields, defaults, validation, and who manages what.
+
+use serde_json::{Value, json};
+
+use crate::api::Call;
+use crate::api::write::Part;
+use crate::apply::{self, Refused, Set, Write};
+use crate::behaviour::Behaviour;
+use crate::refusal::{Cause, Refusal};
+use crate::resource::{Resource, Version};
+use crate::schema::Schema;
+use crate::state::State;
+
+/// The schema of a version, unless its stored form is that of another kind.
+pub(super) fn schema<'a>(resource: &Resource, version: &'a Version) -> Option<&'a Schema> {
+    version
+        .schema
+        .as_ref()
+        .filter(|_| resource.rules.renames.is_empty())
+}
+
+/// Sets the defaults that the schema declares.
+pub(super) fn set_defaults(resource: &Resource, version: &Version, value: &mut Value) {
+    if let Some(schema) = schema(resource, version) {
+        schema.apply_defaults(value);
+    }
+}
+
+/// Adds what the server's own types always write.
+pub(super) fn complete(resource: &Resource, version: &Version, value: &mut Value) {
+    if let Some(schema) = schema(resource, version).filter(|_| !resource.custom) {
+        schema.complete(value);
+    }
+}
+
+/// What the schema of a custom resource says against an object. Built-in kinds have code instead.
+pub(super) fn check(
+    resource: &Resource,
+    version: &Version,
+    old: Option<&Value>,
+    new: &Value,
+) -> Vec<Cause> {
+    match (schema(resource, version).filter(|_| resource.custom), old) {
+        (None, _) => Vec::new(),
+        (Some(schema), None) => schema.validate(new),
+        (Some(schema), Some(old)) => schema.validate_update(new, old),
+    }
+}
+
+impl State {
+    /// Drops the fields that the version does not know, and refuses them or warns of them as the
+    /// request wishes. What cannot be decoded into a built-in kind is refused here too.
+    pub(super) fn prune(&mut self, call: &Call, value: &mut Value) -> Result<(), Refusal> {
+        let Some(schema) = call.version.schema.clone() else {
+            return Ok(());
+        };
+        let unknown = schema.prune(value);
+        let unknown: Vec<String> = unknown
+            .iter()
+            .map(|path| format!("unknown field {path:?}"))
+            .collect();
+        let (kind, version) = (&call.resource.kind, &call.version.name);
+        let within = format!("{kind} in version {version:?} cannot be handled as a {kind}: ");
+        let within = if call.resource.custom { "" } else { &within };
+        match call.query.text("fieldValidation") {
+            "Ignore" => {}
+            "Strict" if !unknown.is_empty() => {
+                let unknown = unknown.join(", ");
+                return Err(Refusal::bad_request(format!(
+                    "{within}strict decoding error: {unknown}"
+                )));
+            }
+            _ => self.warnings.extend(unknown),
+        }
+        if call.resource.custom {
+            return Ok(());
+        }
+        schema.drop_nulls(value);
+        let errors = schema.validate(value);
+        match errors
+            .iter()
+            .find(|error| error.reason == "FieldValueTypeInvalid")
+        {
+            None => Ok(()),
+            Some(error) => Err(Refusal::bad_request(format!(
+                "{within}json: cannot unmarshal {error}"
+            ))),
+        }
+    }
+
+    /// Records who manages the fields of a new value.
+    pub(super) fn track(&self, write: &Tracked<'_>, old: Option<&Value>, new: &mut Value) {
+        let Some(schema) = schema(write.resource, write.version) else {
+            return;
+        };
+        if !self.options.has(Behaviour::ManagedFields) {
+            return;
+        }
+        if new["metadata"]["managedFields"].is_null()
+            && let Some(before) = old
+                .map(|old| &old["metadata"]["managedFields"])
+                .filter(|m| !m.is_null())
+        {
+            new["metadata"]["managedFields"] = before.clone();
+        }
+        if !write.applied {
+            let reset = reset(write.version, write.part);
+            apply::update(old, new, &self.write_of(write, schema, &reset));
+        }
+        if let Some(old) = old {
+            apply::keep_times(old, new);
+        }
+    }
+
+    /// Lays an apply patch over what is there.
+    pub(super) fn lay_over(
+        &self,
+        write: &Tracked<'_>,
+        live: Option<&Value>,
+        patch: &Value,
+        force: bool,
+    ) -> Result<Value, Refusal> {
+        let schema = schema(write.resource, write.version).ok_or_else(|| {
+            Refusal::unsupported_here("server-side apply is not simulated for this version")
+        })?;
+        let reset = reset(write.version, write.part);
+        apply::apply(live, patch, &self.write_of(write, schema, &reset), force).map_err(|refused| {
+            match refused {
+                Refused::Conflict { message, causes } => Refusal::apply_conflict(message, causes),
+                Refused::BadRequest(message) => Refusal::bad_request(message),
+                Refused::Invalid(message) => Refusal::unforeseen(message),
+            }
+        })
+    }
+
+    fn write_of<'a>(
+        &self,
+        write: &'a Tracked<'_>,
+        schema: &'a Schema,
+        reset: &'a Set,
+    ) -> Write<'a> {
+        Write {
+            schema,
+            api_version: &write.api_version,
+            manager: write.manager,
+            subresource: if write.part == Part::Status {
+                "status"
+            } else {
+                ""
+            },
+            reset,
+            time: self.now(),
+        }
+    }
+}
+
+/// A write whose fields are attributed to a manager.
+pub(crate) struct Tracked<'a> {
+    pub(super) resource: &'a Resource,
+    pub(super) version: &'a Version,
+    pub(super) api_version: String,
+    pub(super) manager: &'a str,
+    pub(super) part: Part,
+    /// The managers were worked out already, by an apply patch.
+    pub(super) applied: bool,
+}
+
+impl<'a> Tracked<'a> {
+    pub(super) fn of(call: &'a Call, part: Part, applied: bool) -> Self {
+        Self {
+            resource: &call.resource,
+            version: &call.version,
+            api_version: call.api_version(),
+            manager: call.manager(),
+            part,
+            applied,
+        }
+    }
+}
+
+/// Fields that an endpoint does not change, and so does not manage.
+fn reset(version: &Version, part: Part) -> Set {
+    match part {
+        Part::Status => Set::of(&[&["spec"]]),
+        _ if version.status => Set::of(&[&["status"]]),
+        _ => Set::of(&[]),
+    }
+}
+
+/// The patch that an apply request carries: YAML, of which JSON is a part.
+pub(super) fn apply_patch(call: &Call) -> Result<Value, Refusal> {
+    let text =
+        std::str::from_utf8(&call.body).map_err(|error| Refusal::bad_request(error.to_string()))?;
+    let mut patch: Value = serde_saphyr::from_str(text)
+        .map_err(|error| Refusal::bad_request(format!("error decoding YAML: {error}")))?;
+    let name = call.name.as_deref().unwrap_or("");
+    super::check_type(call, &patch)?;
+    if patch["apiVersion"].is_null() || patch["kind"].is_null() {
+        return Err(Refusal::bad_request("invalid object type: /, Kind="));
+    }
+    match patch["metadata"]["name"].as_str() {
+        Some(given) if given != name => Err(Refusal::bad_request(format!(
+            "metadata.name: Invalid value: {given:?}: must match the name in the path"
+        ))),
+        Some(_) => Ok(patch),
+        None => {
+            crate::json::put(&mut patch, "metadata.name", json!(name));
+            Ok(patch)
+        }
+    }
+}
