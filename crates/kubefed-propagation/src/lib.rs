@@ -37,6 +37,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(doc)]
+#[doc = include_str!("../docs/checks.md")]
+pub mod checks {}
+
 mod canonical;
 mod decision;
 mod error;

@@ -310,6 +310,27 @@ fn section_9_2_the_managed_label_is_set_last() {
     assert_eq!(labels, json!({"kubefed.io/managed": "true", "a": "b"}));
 }
 
+/// Observable check 3, for overrides that set what they find.
+#[test]
+fn overrides_applied_again_change_nothing() {
+    let case = of_east(json!([
+        {"path": "/spec/replicas", "value": 5}, {"op": "add", "path": "/metadata/labels/tier", "value": "front"},
+        {"path": "/metadata/annotations", "value": {"a": "b"}},
+    ]));
+    let object = written(&case).unwrap();
+    let federation = Situation(&case).federation();
+    let east = federation
+        .object()
+        .overrides()
+        .of(&"east".into())
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        kubefed_propagation::apply_overrides(object.clone(), east),
+        Ok(object)
+    );
+}
+
 /// The object of an update, from a member's copy that differs by `copy` and a federated object that
 /// differs by `federated`.
 fn updated(kind: &str, federated: Value, copy: Value) -> Result<Value, String> {

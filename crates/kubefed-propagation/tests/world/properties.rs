@@ -155,6 +155,7 @@ fn world(setting: Setting, setups: &[Setup; 3]) -> World {
             Holds::HeldCopy => cluster.store.edit(|object| {
                 object["metadata"]["finalizers"] = json!(["example.com/hold"]);
                 object["metadata"]["annotations"] = json!({"note": "mine"});
+                object["metadata"]["ownerReferences"] = json!([{"kind": "Shop", "name": "s"}]);
             }),
             Holds::Foreign => drop(cluster.store.create(&foreign(json!({"app": "old"})))),
             Holds::OptedOut => drop(cluster.store.create(&foreign(json!({managed: "false"})))),
