@@ -1,19 +1,25 @@
 //! Decides what each member cluster of a federation should hold, as pure functions.
 //!
-//! In the order data meets them: a [`TargetType`] says what kind of object is propagated, a
-//! [`Placement`] which clusters are to hold a copy, [`render`] makes the object of the template,
-//! [`retain`] copies into it what the member cluster owns, [`apply_overrides`] makes the changes for
-//! one cluster, and [`Hashes`] and [`ObjectVersion`] tell whether the cluster has it already.
+//! In the order data meets them: a [`Federation`] is everything about one federated object that no
+//! cluster changes, a [`Member`] is a cluster, an [`Observation`] what is known of the object there and
+//! a [`Record`] what was written there last. [`decide`] makes a [`Decision`] of them, with its reason;
+//! what becomes of it is an [`Outcome`], and all of them make a [`Report`], which is the object's next
+//! status. [`hold_before`] and [`hold_after`] keep finalizer and inventory of the federated object, so
+//! that no copy is ever forgotten, and [`plan`] shows what would be done without doing it.
 //!
-//! Nothing here reads a clock, holds a client or knows what is in a cluster; callers bring what they
-//! observed and carry out what follows.
+//! The steps are functions of their own: [`Placement`], [`render`], [`retain`], [`apply_overrides`],
+//! [`Hashes`].
+//!
+//! What it does not do: it reads no clock, holds no client and knows nothing of what is in a cluster.
+//! Callers bring what they observed and carry out what follows (`kubefed-runtime` and
+//! `kubefed-controllers` do).
 //!
 //! ```
 //! use kubefed_api::FederatedObject;
-//! use kubefed_propagation::{TargetType, apply_overrides, render, set_managed_label};
+//! use kubefed_propagation::{Federation, Member, Observation, Record, TargetType, decide};
 //! use serde_json::json;
 //!
-//! let federated = FederatedObject::parse(json!({
+//! let web = FederatedObject::parse(json!({
 //!     "metadata": {"namespace": "shop", "name": "web"},
 //!     "spec": {
 //!         "template": {"spec": {"replicas": 3}},
@@ -23,19 +29,23 @@
 //!         ],
 //!     },
 //! }))?;
-//! let target = TargetType::new("apps", "v1", "Deployment", true);
-//! let mut object = render(&target, &federated)?.object;
-//! if let Some(overrides) = federated.overrides().of(&"west".into()).unwrap() {
-//!     object = apply_overrides(object, overrides)?;
-//! }
-//! set_managed_label(&mut object)?;
-//! assert_eq!(object, json!({
+//! let federation = Federation::new(TargetType::new("apps", "v1", "Deployment", true), web);
+//! let decision = |cluster: &str| {
+//!     decide(&federation, &Member::new(cluster), &Observation::NotManaged, &Record::empty())
+//! };
+//! assert_eq!(decision("east").to_string(), "nothing (not named in spec.placement.clusters)");
+//! assert_eq!(decision("west").to_string(), "create (named in spec.placement.clusters)");
+//! assert_eq!(decision("west").action.object(), Some(&json!({
 //!     "apiVersion": "apps/v1", "kind": "Deployment",
 //!     "metadata": {"namespace": "shop", "name": "web", "labels": {"kubefed.io/managed": "true"}},
 //!     "spec": {"replicas": 5},
-//! }));
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! })));
+//! # Ok::<(), kubefed_api::Error>(())
 //! ```
+//!
+//! # Features
+//!
+//! * `preview` (off by default): what manifests would put where, without any cluster (`Preview`).
 
 #[cfg(doc)]
 #[doc = include_str!("../docs/checks.md")]
