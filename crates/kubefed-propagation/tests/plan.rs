@@ -1,5 +1,8 @@
 //! What a plan says: which fields change, in which order, within which limits, and never a secret.
 
+// Helpers of tests may fail as tests do.
+#![allow(clippy::panic, clippy::unwrap_used)]
+
 use std::sync::Arc;
 
 use kubefed_propagation::kubefed_api::FederatedObject;

@@ -1,5 +1,8 @@
 //! The preview of manifests, and the example that prints it.
 
+// Helpers of tests may fail as tests do.
+#![allow(clippy::panic, clippy::unwrap_used)]
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

@@ -25,10 +25,10 @@ use serde_json::{Value, json};
 /// | `member` | `down`, `removed`, `held` (in the inventory), `labels` | up, joined, not held |
 /// | `sees` | `absent` (by a read), `unsynced`, `no client`, `read failed`, or `{managed}`, `{foreign}`: merged into the current copy, without the body if `slim` | not managed |
 /// | `recorded` | the recorded version | none |
-pub struct Situation<'a>(pub &'a Value);
+pub(crate) struct Situation<'a>(pub(crate) &'a Value);
 
 impl Situation<'_> {
-    pub fn federation(&self) -> Federation {
+    pub(crate) fn federation(&self) -> Federation {
         let Self(case) = self;
         let kind = case["kind"].as_str().unwrap_or("Deployment");
         let target = match kind {
@@ -74,7 +74,7 @@ impl Situation<'_> {
         }
     }
 
-    pub fn member(&self) -> Member {
+    pub(crate) fn member(&self) -> Member {
         let member = &self.0["member"];
         if member["removed"] == true {
             return Member::removed("east");
@@ -87,7 +87,7 @@ impl Situation<'_> {
             .in_inventory(member["held"] == true)
     }
 
-    pub fn observation(&self) -> Observation {
+    pub(crate) fn observation(&self) -> Observation {
         let sees = &self.0["sees"];
         let why = String::new;
         match sees.as_str() {
@@ -126,7 +126,7 @@ impl Situation<'_> {
         copy
     }
 
-    pub fn record(&self) -> Record {
+    pub(crate) fn record(&self) -> Record {
         let recorded = self.0["recorded"].as_str();
         recorded
             .map(|version| ("east".into(), version.parse().unwrap()))
@@ -134,7 +134,7 @@ impl Situation<'_> {
             .collect()
     }
 
-    pub fn decide(&self) -> Decision {
+    pub(crate) fn decide(&self) -> Decision {
         decide(
             &self.federation(),
             &self.member(),
@@ -154,7 +154,7 @@ fn merge(value: &mut Value, patch: &Value) {
 /// What is decided, the status that is reported if nothing more comes of it, and whether the cluster is
 /// released.
 #[track_caller]
-pub fn check(section: &str, case: Value, expected: &str) {
+pub(crate) fn check(section: &str, case: Value, expected: &str) {
     let decision = Situation(&case).decide();
     let status = match decision.status(None) {
         _ if decision.action.writes() || decision.action.reads() => "",
@@ -175,7 +175,7 @@ pub fn check(section: &str, case: Value, expected: &str) {
 }
 
 /// The object that is written, or the refusal.
-pub fn written(case: &Value) -> Result<Value, String> {
+pub(crate) fn written(case: &Value) -> Result<Value, String> {
     let decision = Situation(case).decide();
     match decision.action.object() {
         Some(object) => Ok(object.clone()),

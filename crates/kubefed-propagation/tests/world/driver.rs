@@ -21,31 +21,31 @@ use crate::server::{Cluster, Crash, Host, Kind, Refused, Store, is_managed};
 
 /// What the watch of a kind delivers of each object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Tier {
+pub(crate) enum Tier {
     Metadata,
     Raw,
 }
 
 /// Everything there is.
 #[derive(Clone, Debug)]
-pub struct World {
-    pub kind: Kind,
-    pub tier: Tier,
-    pub adoption: Adoption,
-    pub host: Host,
-    pub clusters: BTreeMap<String, Cluster>,
+pub(crate) struct World {
+    pub(crate) kind: Kind,
+    pub(crate) tier: Tier,
+    pub(crate) adoption: Adoption,
+    pub(crate) host: Host,
+    pub(crate) clusters: BTreeMap<String, Cluster>,
     /// Every write that took effect.
-    pub writes: Vec<String>,
+    pub(crate) writes: Vec<String>,
     /// Every request that was to write in a member and was refused.
-    pub refused: Vec<String>,
+    pub(crate) refused: Vec<String>,
     /// The process ends after so many writes in all.
-    pub fuse: Option<usize>,
+    pub(crate) fuse: Option<usize>,
 }
 
 const NOW: &str = "2026-01-01T00:00:00Z";
 
 impl World {
-    pub fn new(kind: Kind, tier: Tier, clusters: &[&str]) -> Self {
+    pub(crate) fn new(kind: Kind, tier: Tier, clusters: &[&str]) -> Self {
         let cluster = |name: &&str| {
             let cluster = Cluster {
                 labels: [("name".to_owned(), (*name).to_owned())].into(),
@@ -70,19 +70,19 @@ impl World {
         }
     }
 
-    pub fn target(&self) -> TargetType {
+    pub(crate) fn target(&self) -> TargetType {
         match self.kind {
             Kind::Deployment => TargetType::new("apps", "v1", "Deployment", true),
             Kind::ConfigMap => TargetType::new("", "v1", "ConfigMap", true),
         }
     }
 
-    pub fn cluster(&mut self, name: &str) -> &mut Cluster {
+    pub(crate) fn cluster(&mut self, name: &str) -> &mut Cluster {
         self.clusters.get_mut(name).unwrap()
     }
 
     /// Reconciles until nothing is written any more.
-    pub fn settle(&mut self) -> Result<(), Crash> {
+    pub(crate) fn settle(&mut self) -> Result<(), Crash> {
         for _ in 0..20 {
             let before = self.writes.len();
             self.reconcile()?;
@@ -97,7 +97,7 @@ impl World {
     }
 
     /// One reconcile, in the order of the documented steps.
-    pub fn reconcile(&mut self) -> Result<(), Crash> {
+    pub(crate) fn reconcile(&mut self) -> Result<(), Crash> {
         let Some(stored) = self.host.object.clone() else {
             return self.free_orphans();
         };

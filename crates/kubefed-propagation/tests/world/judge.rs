@@ -11,7 +11,7 @@ use crate::driver::World;
 use crate::server::is_managed;
 
 /// Whether the placement, read in the plainest way, names a cluster.
-pub fn is_placed(world: &World, cluster: &str) -> bool {
+pub(crate) fn is_placed(world: &World, cluster: &str) -> bool {
     let placement = &world
         .host
         .object
@@ -51,7 +51,7 @@ fn held(world: &World) -> BTreeSet<String> {
 }
 
 /// Every write to a member has a cause that can be seen in the host, and hits nothing it must not hit.
-pub fn may_write(world: &World, cluster: &ClusterName, action: &Action) {
+pub(crate) fn may_write(world: &World, cluster: &ClusterName, action: &Action) {
     let name = cluster.as_str();
     let copy = world.clusters[name].store.object.as_ref();
     let context = || format!("{action} in {name}: {copy:#?} of {:#?}", world.host.object);
@@ -130,7 +130,7 @@ pub fn may_write(world: &World, cluster: &ClusterName, action: &Action) {
 }
 
 /// What a write left of the parts that belong to the member (INV-S7).
-pub fn has_written(action: &Action, before: Option<&Value>, after: Option<&Value>) {
+pub(crate) fn has_written(action: &Action, before: Option<&Value>, after: Option<&Value>) {
     let (Some(before), Some(after)) = (before, after) else {
         return;
     };
@@ -148,7 +148,7 @@ pub fn has_written(action: &Action, before: Option<&Value>, after: Option<&Value
 }
 
 /// Propagation is reported as true only if every placed cluster really has what it should (INV-T1).
-pub fn may_report_success(world: &World) {
+pub(crate) fn may_report_success(world: &World) {
     for (name, cluster) in world.clusters.iter().filter(|(_, cluster)| cluster.joined) {
         let object = cluster.store.object.as_ref();
         if !is_deleting(world) && is_placed(world, name) {
@@ -167,12 +167,12 @@ pub fn may_report_success(world: &World) {
 }
 
 /// What the members of a kind hold besides metadata and defaults.
-pub fn content(object: &Value) -> Value {
+pub(crate) fn content(object: &Value) -> Value {
     json!({"spec": object["spec"]["replicas"], "data": object["data"], "app": object["metadata"]["labels"]["app"]})
 }
 
 /// The template's content with what the overrides of the cluster set, by path.
-pub fn expected_content(world: &World, cluster: &str) -> Value {
+pub(crate) fn expected_content(world: &World, cluster: &str) -> Value {
     let spec = &world.host.object.as_ref().unwrap()["spec"];
     let mut object = spec["template"].clone();
     let entries = spec["overrides"].as_array().into_iter().flatten();
@@ -185,7 +185,7 @@ pub fn expected_content(world: &World, cluster: &str) -> Value {
 }
 
 /// The finalizers and annotations of the federated object that are not ours.
-pub fn foreign_parts(object: Option<&Value>) -> Value {
+pub(crate) fn foreign_parts(object: Option<&Value>) -> Value {
     let metadata = object
         .map(|object| object["metadata"].clone())
         .unwrap_or_default();

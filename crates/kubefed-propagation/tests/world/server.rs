@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 /// The process ended after a write that took effect.
 #[derive(Debug)]
-pub struct Crash;
+pub(crate) struct Crash;
 
 /// Why a server refused a request.
 #[derive(Debug, Eq, PartialEq)]
-pub enum Refused {
+pub(crate) enum Refused {
     AlreadyExists,
     Conflict,
     NotFound,
@@ -21,15 +21,15 @@ pub enum Refused {
 
 /// Whether the servers of a kind count generations; the kinds that do also fill in defaults here.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Deployment,
     ConfigMap,
 }
 
 /// One store for the one object of the test.
 #[derive(Clone, Debug)]
-pub struct Store {
-    pub object: Option<Value>,
+pub(crate) struct Store {
+    pub(crate) object: Option<Value>,
     kind: Kind,
     name: String,
     revision: u64,
@@ -37,7 +37,7 @@ pub struct Store {
 }
 
 impl Store {
-    pub fn new(name: &str, kind: Kind) -> Self {
+    pub(crate) fn new(name: &str, kind: Kind) -> Self {
         Self {
             object: None,
             kind,
@@ -47,7 +47,7 @@ impl Store {
         }
     }
 
-    pub fn create(&mut self, object: &Value) -> Result<Value, Refused> {
+    pub(crate) fn create(&mut self, object: &Value) -> Result<Value, Refused> {
         if self.object.is_some() {
             return Err(Refused::AlreadyExists);
         }
@@ -61,7 +61,7 @@ impl Store {
         Ok(self.store(stored))
     }
 
-    pub fn replace(&mut self, object: &Value) -> Result<Value, Refused> {
+    pub(crate) fn replace(&mut self, object: &Value) -> Result<Value, Refused> {
         let old = self.object.clone().ok_or(Refused::NotFound)?;
         if object["metadata"]["resourceVersion"] != old["metadata"]["resourceVersion"] {
             return Err(Refused::Conflict);
@@ -92,7 +92,7 @@ impl Store {
     }
 
     /// A merge patch that removes the managed label from this very object.
-    pub fn unlabel(&mut self, uid: &str, resource_version: &str) -> Result<Value, Refused> {
+    pub(crate) fn unlabel(&mut self, uid: &str, resource_version: &str) -> Result<Value, Refused> {
         let mut object = self.object.clone().ok_or(Refused::NotFound)?;
         let metadata = &mut object["metadata"];
         if metadata["uid"] != uid || metadata["resourceVersion"] != resource_version {
@@ -107,7 +107,7 @@ impl Store {
     }
 
     /// `Ok(None)` if the object is gone at once.
-    pub fn delete(&mut self, options: &DeleteOptions) -> Result<Option<Value>, Refused> {
+    pub(crate) fn delete(&mut self, options: &DeleteOptions) -> Result<Option<Value>, Refused> {
         let mut object = self.object.clone().ok_or(Refused::NotFound)?;
         let uid = options
             .preconditions
@@ -131,7 +131,7 @@ impl Store {
     }
 
     /// Somebody in the member cluster edits the object.
-    pub fn edit(&mut self, edit: impl FnOnce(&mut Value)) {
+    pub(crate) fn edit(&mut self, edit: impl FnOnce(&mut Value)) {
         let Some(mut object) = self.object.clone() else {
             return;
         };
@@ -156,29 +156,29 @@ impl Store {
 
 /// One member cluster.
 #[derive(Clone, Debug)]
-pub struct Cluster {
-    pub labels: BTreeMap<String, String>,
-    pub joined: bool,
-    pub ready: bool,
-    pub synced: bool,
+pub(crate) struct Cluster {
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) joined: bool,
+    pub(crate) ready: bool,
+    pub(crate) synced: bool,
     /// The watch does not show the object yet, or its label.
-    pub lags: bool,
+    pub(crate) lags: bool,
     /// So many of the next writes take effect, and their answers are lost.
-    pub answers_lost: usize,
-    pub store: Store,
+    pub(crate) answers_lost: usize,
+    pub(crate) store: Store,
 }
 
 /// The host: the federated object and its version object.
 #[derive(Clone, Debug, Default)]
-pub struct Host {
-    pub object: Option<Value>,
-    pub versions: Option<PropagatedVersionStatus>,
+pub(crate) struct Host {
+    pub(crate) object: Option<Value>,
+    pub(crate) versions: Option<PropagatedVersionStatus>,
     revision: u64,
 }
 
 impl Host {
     /// Somebody edits the federated object, or creates it.
-    pub fn edit(&mut self, edit: impl FnOnce(&mut Value)) {
+    pub(crate) fn edit(&mut self, edit: impl FnOnce(&mut Value)) {
         let mut object = self
             .object
             .clone()
@@ -192,7 +192,7 @@ impl Host {
     }
 
     /// Somebody deletes the federated object.
-    pub fn delete(&mut self) {
+    pub(crate) fn delete(&mut self) {
         let Some(mut object) = self.object.clone() else {
             return;
         };
@@ -201,7 +201,7 @@ impl Host {
     }
 
     /// A merge patch guarded by its resource version.
-    pub fn patch(&mut self, patch: &Value) -> Result<(), Refused> {
+    pub(crate) fn patch(&mut self, patch: &Value) -> Result<(), Refused> {
         let mut object = self.object.clone().ok_or(Refused::NotFound)?;
         let version = &patch["metadata"]["resourceVersion"];
         assert!(
@@ -216,7 +216,7 @@ impl Host {
         Ok(())
     }
 
-    pub fn write_status(&mut self, status: Value) {
+    pub(crate) fn write_status(&mut self, status: Value) {
         let Some(mut object) = self.object.clone() else {
             return;
         };
@@ -263,6 +263,6 @@ fn put(object: &mut Value, name: &str, value: &Value) {
 }
 
 /// Whether an object carries the managed label.
-pub fn is_managed(object: &Value) -> bool {
+pub(crate) fn is_managed(object: &Value) -> bool {
     object["metadata"]["labels"][well_known::MANAGED_LABEL] == well_known::MANAGED_VALUE
 }

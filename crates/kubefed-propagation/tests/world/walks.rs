@@ -437,7 +437,7 @@ fn orphaned(world: &World) {
     }
 }
 
-pub fn create(world: &mut World) {
+pub(crate) fn create(world: &mut World) {
     world.host.edit(|object| {
         *object = json!({
             "metadata": {"namespace": "shop", "name": "web", "uid": "host-1"},
@@ -556,7 +556,7 @@ fn strip_annotation_while_west_is_down(world: &mut World) {
     strip_annotation(world);
 }
 
-pub fn foreign_object_in_east(world: &mut World) {
+pub(crate) fn foreign_object_in_east(world: &mut World) {
     let target = world.target();
     let object = json!({
         "apiVersion": target.api_version(), "kind": target.kind(),
