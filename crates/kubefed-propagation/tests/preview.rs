@@ -1,7 +1,7 @@
 //! The preview of manifests, and the example that prints it.
 
 // Helpers of tests may fail as tests do.
-#![allow(clippy::panic, clippy::unwrap_used)]
+#![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used)]
 
 use std::io::Write;
 use std::path::PathBuf;
