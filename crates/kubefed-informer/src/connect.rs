@@ -6,7 +6,7 @@ use crate::connection::{ConnectionSpec, Malformed};
 
 /// Makes a client for a cluster from the description of its connection.
 ///
-/// This is the seam between the fleet and the network: [`HttpsConnect`](crate::HttpsConnect) dials real
+/// This is the seam between the fleet and the network: `HttpsConnect` (feature `tls`) dials real
 /// clusters, a simulation hands out clients of servers in the same process. A closure will do.
 ///
 /// The fleet puts its own deadlines and limits around the client, so an implementation adds none; it

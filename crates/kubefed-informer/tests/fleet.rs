@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kubefed_informer::health::HealthCheck;
 use kubefed_informer::{
@@ -80,11 +81,7 @@ fn config() -> FleetConfig {
 }
 
 fn secret(name: &str, token: &str) -> Value {
-    let token = match token {
-        "first" => "Zmlyc3Q=",
-        "second" => "c2Vjb25k",
-        other => panic!("{other}"),
-    };
+    let token = ByteString(token.as_bytes().to_vec());
     json!({"metadata": {"name": name, "namespace": "kubefed", "uid": name}, "data": {"token": token}})
 }
 
