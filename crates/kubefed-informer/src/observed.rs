@@ -17,8 +17,8 @@ use serde_json::Value;
 ///
 /// | tier | asks for | keeps |
 /// | --- | --- | --- |
-/// | [`ObservedCopy`] | metadata | identity, versions and digests, about 200 bytes |
-/// | [`RawObject`] | whole objects | compact JSON text |
+/// | [`ObservedCopy`] | metadata | identity, versions and digests: about 300 bytes with its place in the store |
+/// | [`RawObject`] | whole objects | compact JSON text, and about 300 bytes |
 /// | [`DynamicObject`], [`Typed<K>`](Typed) | whole objects | the decoded object, many times its text |
 ///
 /// `metadata.managedFields` never reaches any of them.
