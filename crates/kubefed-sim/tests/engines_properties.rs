@@ -169,10 +169,7 @@ fn widgets() -> impl Strategy<Value = Value> {
             .prop_map(|mode| ("mode", json!(mode)))
             .boxed(),
     ];
-    let fields: Vec<_> = fields
-        .into_iter()
-        .map(|field| proptest::option::of(field))
-        .collect();
+    let fields: Vec<_> = fields.into_iter().map(proptest::option::of).collect();
     fields.prop_map(|fields| {
         let spec: Map<_, _> = fields.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect();
         json!({"apiVersion": "a.example/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": spec})
@@ -242,7 +239,7 @@ proptest! {
             group: "a.example", version: "v1", kind: "Widget", plural: "widgets", namespaced: true,
             verbs: &["get", "patch"], subresources: &["status"], custom: Some(&schema),
         };
-        document(&[resource], "v1");
+        let _ = document(&[resource], "v1");
     }
 
     #[test]
@@ -266,11 +263,11 @@ proptest! {
     fn no_object_makes_a_table_panic(object in values(), columns in values(), path in "[a-z.*@=()?'\\[\\]\\\\0-9]{0,12}") {
         for resource in builtin::COLUMNS.keys() {
             let columns = Columns::of_built_in(resource).expect("columns");
-            columns.table(&Value::Null, std::slice::from_ref(&object), Include::Object, Timestamp::UNIX_EPOCH);
+            let _ = columns.table(&Value::Null, std::slice::from_ref(&object), Include::Object, Timestamp::UNIX_EPOCH);
         }
         let declared = json!([{"name": "x", "type": "string", "jsonPath": path}, columns]);
         let columns = Columns::of_custom_resource(Some(&declared));
-        columns.table(&Value::Null, &[object], Include::None, Timestamp::UNIX_EPOCH);
+        let _ = columns.table(&Value::Null, &[object], Include::None, Timestamp::UNIX_EPOCH);
     }
 
     #[test]
