@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{age, plain};
+use super::{age, plain, pods::pod, seldom};
 
 /// How many hosts of an Ingress are shown.
 const HOSTS_MAX: usize = 3;
@@ -16,7 +16,7 @@ pub(super) fn cell(resource: &str, column: &str, object: &Value, now: Timestamp)
     let plural = resource.rsplit('/').next().unwrap_or_default();
     match (plural, column) {
         ("events", column) => event(column, object, now),
-        ("storageclasses", "Name") => json!(storage_class_name(object)),
+        ("storageclasses", "Name") => json!(seldom::storage_class_name(object)),
         (_, "Name") => object["metadata"]["name"].clone(),
         (_, "Age") => since(&object["metadata"]["creationTimestamp"], now),
         (_, "Created At") => object["metadata"]["creationTimestamp"].clone(),
@@ -51,254 +51,7 @@ pub(super) fn cell(resource: &str, column: &str, object: &Value, now: Timestamp)
         ("endpoints", _) => json!(endpoints(object)),
         ("leases", _) => text(&spec["holderIdentity"], ""),
         ("networkpolicies", _) => json!(selector(&spec["podSelector"], "<none>")),
-        _ => other(plural, column, object),
-    }
-}
-
-/// Kinds that are seldom listed.
-fn other(plural: &str, column: &str, object: &Value) -> Value {
-    let (spec, status) = (&object["spec"], &object["status"]);
-    match (plural, column) {
-        ("ingressclasses", "Controller") => text(&spec["controller"], ""),
-        ("ingressclasses", _) => {
-            let parameters = &spec["parameters"];
-            let group = parameters["apiGroup"]
-                .as_str()
-                .map(|group| format!(".{group}"))
-                .unwrap_or_default();
-            match parameters["kind"].as_str() {
-                Some(kind) => json!(format!("{kind}{group}/{}", plain(&parameters["name"]))),
-                None => json!("<none>"),
-            }
-        }
-        ("clusterrolebindings" | "rolebindings", "Role") => {
-            let role = &object["roleRef"];
-            json!(format!(
-                "{}/{}",
-                string(&role["kind"]),
-                string(&role["name"])
-            ))
-        }
-        ("clusterrolebindings" | "rolebindings", column) => json!(subjects(column, object)),
-        ("poddisruptionbudgets", "Min Available") => text(&spec["minAvailable"], "N/A"),
-        ("poddisruptionbudgets", "Max Unavailable") => text(&spec["maxUnavailable"], "N/A"),
-        ("poddisruptionbudgets", _) => json!(number(&status["disruptionsAllowed"])),
-        ("priorityclasses", "Value") => json!(number(&object["value"])),
-        ("priorityclasses", "Global-Default") => json!(object["globalDefault"] == true),
-        ("priorityclasses", _) => text(&object["preemptionPolicy"], ""),
-        ("storageclasses", column) => storage_class(column, object),
-        ("persistentvolumes" | "persistentvolumeclaims", column) => volume(plural, column, object),
-        ("horizontalpodautoscalers", column) => autoscaler(column, object),
-        ("endpointslices", "AddressType") => text(&object["addressType"], ""),
-        ("endpointslices", "Ports") => {
-            let ports = list(&object["ports"])
-                .iter()
-                .map(|port| text_of(&port["port"], "*"));
-            limited(&ports.collect::<Vec<_>>())
-        }
-        ("endpointslices", _) => {
-            let addresses = list(&object["endpoints"])
-                .iter()
-                .flat_map(|e| list(&e["addresses"]));
-            limited(&addresses.map(plain).collect::<Vec<_>>())
-        }
-        ("controllerrevisions", "Revision") => json!(number(&object["revision"])),
-        ("controllerrevisions", _) => controller(object),
-        ("resourcequotas", column) => json!(quota(column, object)),
-        ("podtemplates", _) => json!(labels(&object["template"]["metadata"]["labels"])),
-        (_, "Webhooks") => json!(list(&object["webhooks"]).len()),
-        (_, "Validations") => json!(list(&spec["validations"]).len()),
-        (_, "ParamKind") => match spec["paramKind"]["kind"].as_str() {
-            Some(kind) => json!(format!(
-                "{}/{kind}",
-                plain(&spec["paramKind"]["apiVersion"])
-            )),
-            None => json!("<unset>"),
-        },
-        (_, "PolicyName") => text(&spec["policyName"], ""),
-        (_, "ParamRef") => param_ref(&spec["paramRef"]),
-        _ => json!("<no cell>"),
-    }
-}
-
-fn pod(column: &str, object: &Value, now: Timestamp) -> Value {
-    let (spec, status) = (&object["spec"], &object["status"]);
-    let summary = || PodSummary::of(object);
-    match column {
-        "Ready" => {
-            let summary = summary();
-            json!(format!("{}/{}", summary.ready, summary.total))
-        }
-        "Status" => json!(summary().reason),
-        "Restarts" => {
-            let summary = summary();
-            json!(match summary.last_restart {
-                Some(time) if summary.restarts != 0 =>
-                    format!("{} ({} ago)", summary.restarts, age(time, now)),
-                _ => summary.restarts.to_string(),
-            })
-        }
-        "IP" => text(&status["podIPs"][0]["ip"], "<none>"),
-        "Node" => text(&spec["nodeName"], "<none>"),
-        "Nominated Node" => text(&status["nominatedNodeName"], "<none>"),
-        _ => {
-            let gates = list(&spec["readinessGates"]);
-            let open =
-                |gate: &&Value| condition(status, string(&gate["conditionType"])) == Some("True");
-            match gates.len() {
-                0 => json!("<none>"),
-                count => json!(format!("{}/{count}", gates.iter().filter(open).count())),
-            }
-        }
-    }
-}
-
-/// What a pod's containers add up to.
-struct PodSummary {
-    ready: usize,
-    total: usize,
-    restarts: i64,
-    last_restart: Option<Timestamp>,
-    reason: String,
-}
-
-impl PodSummary {
-    fn of(object: &Value) -> Self {
-        let (spec, status) = (&object["spec"], &object["status"]);
-        let restartable = |name: &Value| {
-            let named = |container: &&Value| container["name"] == *name;
-            list(&spec["initContainers"])
-                .iter()
-                .find(named)
-                .is_some_and(|c| c["restartPolicy"] == "Always")
-        };
-        let sidecars = list(&spec["initContainers"])
-            .iter()
-            .filter(|c| c["restartPolicy"] == "Always")
-            .count();
-        let phase = string(&status["phase"]);
-        let own_reason = string(&status["reason"]);
-        let gated = list(&status["conditions"])
-            .iter()
-            .any(|c| c["type"] == "PodScheduled" && c["reason"] == "SchedulingGated");
-        let reason = if own_reason.is_empty() {
-            phase
-        } else {
-            own_reason
-        };
-        let mut summary = Self {
-            ready: 0,
-            total: list(&spec["containers"]).len() + sidecars,
-            restarts: 0,
-            last_restart: None,
-            reason: if gated { "SchedulingGated" } else { reason }.to_owned(),
-        };
-        let of_sidecars =
-            summary.initialize(status, list(&spec["initContainers"]).len(), restartable);
-        if let Some((restarts, last)) = of_sidecars {
-            (summary.restarts, summary.last_restart) = (restarts, last);
-            summary.run(status);
-        }
-        if !object["metadata"]["deletionTimestamp"].is_null() {
-            if status["reason"] == "NodeLost" {
-                summary.reason = "Unknown".to_owned();
-            } else if !["Succeeded", "Failed"].contains(&phase) {
-                summary.reason = "Terminating".to_owned();
-            }
-        }
-        summary
-    }
-
-    /// Looks at the init containers. Once they are through, returns the restarts of those that go on
-    /// running, which are the only ones that count then.
-    fn initialize(
-        &mut self,
-        status: &Value,
-        count: usize,
-        restartable: impl Fn(&Value) -> bool,
-    ) -> Option<(i64, Option<Timestamp>)> {
-        let mut of_sidecars = (0, None);
-        let mut initializing = false;
-        for (index, container) in list(&status["initContainerStatuses"]).iter().enumerate() {
-            let sidecar = restartable(&container["name"]);
-            self.add_restarts(container);
-            if sidecar {
-                of_sidecars.0 += number(&container["restartCount"]);
-                of_sidecars.1 = of_sidecars.1.max(last_restart(container));
-            }
-            let (terminated, waiting) = (
-                &container["state"]["terminated"],
-                &container["state"]["waiting"],
-            );
-            if terminated.is_object() && number(&terminated["exitCode"]) == 0 {
-                continue;
-            }
-            if sidecar && container["started"] == true {
-                self.ready += usize::from(container["ready"] == true);
-                continue;
-            }
-            let waits_for = string(&waiting["reason"]);
-            self.reason = if terminated.is_object() {
-                format!("Init:{}", termination(terminated))
-            } else if !waits_for.is_empty() && waits_for != "PodInitializing" {
-                format!("Init:{waits_for}")
-            } else {
-                format!("Init:{index}/{count}")
-            };
-            initializing = true;
-            break;
-        }
-        (!initializing || condition(status, "Initialized") == Some("True")).then_some(of_sidecars)
-    }
-
-    fn run(&mut self, status: &Value) {
-        let mut running = false;
-        let mut failure = String::new();
-        for container in list(&status["containerStatuses"]).iter().rev() {
-            self.add_restarts(container);
-            let state = &container["state"];
-            let waits_for = string(&state["waiting"]["reason"]);
-            if !waits_for.is_empty() {
-                waits_for.clone_into(&mut self.reason);
-            } else if state["terminated"].is_object() {
-                self.reason = termination(&state["terminated"]);
-                if number(&state["terminated"]["exitCode"]) != 0 {
-                    failure.clone_from(&self.reason);
-                }
-            } else if container["ready"] == true && state["running"].is_object() {
-                running = true;
-                self.ready += 1;
-            }
-        }
-        if self.reason == "Completed" {
-            if running && condition(status, "Ready") == Some("True") {
-                self.reason = "Running".to_owned();
-            } else if !failure.is_empty() {
-                self.reason = failure;
-            } else if running {
-                self.reason = "NotReady".to_owned();
-            }
-        }
-    }
-
-    fn add_restarts(&mut self, container: &Value) {
-        self.restarts += number(&container["restartCount"]);
-        self.last_restart = self.last_restart.max(last_restart(container));
-    }
-}
-
-fn last_restart(container: &Value) -> Option<Timestamp> {
-    container["lastState"]["terminated"]["finishedAt"]
-        .as_str()?
-        .parse()
-        .ok()
-}
-
-fn termination(terminated: &Value) -> String {
-    match (string(&terminated["reason"]), number(&terminated["signal"])) {
-        ("", 0) => format!("ExitCode:{}", number(&terminated["exitCode"])),
-        ("", signal) => format!("Signal:{signal}"),
-        (reason, _) => reason.to_owned(),
+        _ => seldom::cell(plural, column, object),
     }
 }
 
@@ -616,226 +369,8 @@ fn endpoints(object: &Value) -> String {
     }
 }
 
-fn limited(all: &[String]) -> Value {
-    let shown = all.iter().take(3).cloned().collect::<Vec<_>>().join(",");
-    json!(match all.len() {
-        0 => "<unset>".to_owned(),
-        1..=3 => shown,
-        count => format!("{shown} + {} more...", count - 3),
-    })
-}
-
-fn volume(plural: &str, column: &str, object: &Value) -> Value {
-    let (spec, status) = (&object["spec"], &object["status"]);
-    let claim = plural == "persistentvolumeclaims";
-    let bound = !claim || !string(&spec["volumeName"]).is_empty();
-    match column {
-        "Status" if !object["metadata"]["deletionTimestamp"].is_null() => json!("Terminating"),
-        "Status" => text(&status["phase"], ""),
-        "Volume" => text(&spec["volumeName"], ""),
-        "Capacity" if claim && bound => text(&status["capacity"]["storage"], "0"),
-        "Capacity" if claim => json!(""),
-        "Capacity" => text(&spec["capacity"]["storage"], "0"),
-        "Access Modes" if claim && bound => json!(access_modes(&status["accessModes"])),
-        "Access Modes" if claim => json!(""),
-        "Access Modes" => json!(access_modes(&spec["accessModes"])),
-        "Reclaim Policy" => text(&spec["persistentVolumeReclaimPolicy"], ""),
-        "Claim" => match string(&spec["claimRef"]["name"]) {
-            "" => json!(""),
-            name => json!(format!("{}/{name}", string(&spec["claimRef"]["namespace"]))),
-        },
-        "StorageClass" => {
-            let annotation =
-                &object["metadata"]["annotations"]["volume.beta.kubernetes.io/storage-class"];
-            json!(text_of(annotation, string(&spec["storageClassName"])))
-        }
-        "VolumeAttributesClass" => text(&spec["volumeAttributesClassName"], "<unset>"),
-        "Reason" => text(&status["reason"], ""),
-        _ => text(&spec["volumeMode"], "<unset>"),
-    }
-}
-
-/// The short names, in a fixed order.
-fn access_modes(modes: &Value) -> String {
-    let short = [
-        ("ReadWriteOnce", "RWO"),
-        ("ReadOnlyMany", "ROX"),
-        ("ReadWriteMany", "RWX"),
-        ("ReadWriteOncePod", "RWOP"),
-    ];
-    let has = |(mode, _): &&(&str, &str)| list(modes).iter().any(|known| known == mode);
-    short
-        .iter()
-        .filter(has)
-        .map(|(_, short)| *short)
-        .collect::<Vec<_>>()
-        .join(",")
-}
-
-fn storage_class_name(object: &Value) -> String {
-    let annotations = &object["metadata"]["annotations"];
-    let default = [
-        "storageclass.kubernetes.io/is-default-class",
-        "storageclass.beta.kubernetes.io/is-default-class",
-    ]
-    .iter()
-    .any(|name| annotations[*name] == "true");
-    format!(
-        "{}{}",
-        string(&object["metadata"]["name"]),
-        if default { " (default)" } else { "" }
-    )
-}
-
-fn storage_class(column: &str, object: &Value) -> Value {
-    match column {
-        "Provisioner" => text(&object["provisioner"], ""),
-        "ReclaimPolicy" => text(&object["reclaimPolicy"], "Delete"),
-        "VolumeBindingMode" => text(&object["volumeBindingMode"], "Immediate"),
-        _ => json!(object["allowVolumeExpansion"] == true),
-    }
-}
-
-fn autoscaler(column: &str, object: &Value) -> Value {
-    let (spec, status) = (&object["spec"], &object["status"]);
-    match column {
-        "Reference" => {
-            let target = &spec["scaleTargetRef"];
-            json!(format!(
-                "{}/{}",
-                string(&target["kind"]),
-                string(&target["name"])
-            ))
-        }
-        "Targets" => json!(targets(
-            list(&spec["metrics"]),
-            list(&status["currentMetrics"])
-        )),
-        "MinPods" => text(&spec["minReplicas"], "<unset>"),
-        "MaxPods" => json!(number(&spec["maxReplicas"])),
-        _ => json!(number(&status["currentReplicas"])),
-    }
-}
-
-/// Current and wanted value of the first two metrics.
-fn targets(wanted: &[Value], current: &[Value]) -> String {
-    if wanted.is_empty() {
-        return "<none>".to_owned();
-    }
-    let part = |(index, metric): (usize, &Value)| {
-        let kind = string(&metric["type"]);
-        let field = match kind {
-            "" => "resource".to_owned(),
-            kind => {
-                let mut letters = kind.chars();
-                let first = letters.next().map(|letter| letter.to_ascii_lowercase());
-                first.into_iter().chain(letters).collect()
-            }
-        };
-        let (target, now) = (
-            &metric[&*field]["target"],
-            &current.get(index).unwrap_or(&Value::Null)[&*field]["current"],
-        );
-        let name = match string(&metric[&*field]["name"]) {
-            "" => String::new(),
-            name => format!("{name}: "),
-        };
-        let percent = |value: &Value| value.as_i64().map(|value| format!("{value}%"));
-        let amount = |value: &Value, field: &str| value.get(field).map(plain);
-        let value = |value: &Value| {
-            percent(&value["averageUtilization"])
-                .or_else(|| amount(value, "averageValue"))
-                .or_else(|| amount(value, "value"))
-                .unwrap_or_else(|| "<unknown>".to_owned())
-        };
-        let unknown = "<unknown>".to_owned();
-        let now = if target["averageUtilization"].is_null() {
-            value(now)
-        } else {
-            percent(&now["averageUtilization"]).unwrap_or(unknown)
-        };
-        format!("{name}{now}/{}", value(target))
-    };
-    let parts: Vec<_> = wanted.iter().enumerate().take(2).map(part).collect();
-    let shown = parts.join(", ");
-    if wanted.len() > 2 {
-        format!("{shown} + {} more...", wanted.len() - 2)
-    } else {
-        shown
-    }
-}
-
-fn subjects(column: &str, object: &Value) -> String {
-    let kind = match column {
-        "Users" => "User",
-        "Groups" => "Group",
-        _ => "ServiceAccount",
-    };
-    let named = list(&object["subjects"])
-        .iter()
-        .filter(|subject| subject["kind"] == kind);
-    let name = |subject: &Value| match string(&subject["namespace"]) {
-        namespace if kind == "ServiceAccount" && !namespace.is_empty() => {
-            format!("{namespace}/{}", string(&subject["name"]))
-        }
-        _ => string(&subject["name"]).to_owned(),
-    };
-    named.map(name).collect::<Vec<_>>().join(", ")
-}
-
-fn controller(object: &Value) -> Value {
-    let owners = list(&object["metadata"]["ownerReferences"]);
-    let Some(owner) = owners.iter().find(|owner| owner["controller"] == true) else {
-        return json!("<none>");
-    };
-    let group = string(&owner["apiVersion"])
-        .split_once('/')
-        .map(|(group, _)| format!(".{group}"));
-    let kind = string(&owner["kind"]).to_lowercase();
-    json!(format!(
-        "{kind}{}/{}",
-        group.unwrap_or_default(),
-        string(&owner["name"])
-    ))
-}
-
-fn quota(column: &str, object: &Value) -> String {
-    let (hard, used) = (&object["status"]["hard"], &object["status"]["used"]);
-    let limits = column == "Limit";
-    let mut names: Vec<_> = hard
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(name, _)| name)
-        .collect();
-    names.sort();
-    let kept = names
-        .into_iter()
-        .filter(|name| name.starts_with("limits") == limits);
-    let part = |name: &String| {
-        format!(
-            "{name}: {}/{}",
-            text_of(&used[name], "0"),
-            plain(&hard[name])
-        )
-    };
-    kept.map(part).collect::<Vec<_>>().join(", ")
-}
-
-fn param_ref(reference: &Value) -> Value {
-    let namespace = text_of(&reference["namespace"], "*");
-    match string(&reference["name"]) {
-        _ if reference.is_null() => json!("<unset>"),
-        "" => json!(format!(
-            "{namespace}/{}",
-            selector(&reference["selector"], "<none>")
-        )),
-        name => json!(format!("{namespace}/{name}")),
-    }
-}
-
 /// Labels as `a=b,c=d`.
-fn labels(labels: &Value) -> String {
+pub(super) fn labels(labels: &Value) -> String {
     let mut pairs: Vec<_> = labels
         .as_object()
         .into_iter()
@@ -851,7 +386,7 @@ fn labels(labels: &Value) -> String {
 }
 
 /// A label selector in the form that queries have.
-fn selector(selector: &Value, empty: &str) -> String {
+pub(super) fn selector(selector: &Value, empty: &str) -> String {
     let equal = selector["matchLabels"].as_object().into_iter().flatten();
     let mut parts: Vec<(String, String)> = equal
         .map(|(name, value)| (name.clone(), format!("{name}={}", string(value))))
@@ -898,7 +433,7 @@ fn joined(items: &[Value], field: &str) -> Value {
 }
 
 /// The status of a condition.
-fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a str> {
+pub(super) fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a str> {
     list(&status["conditions"])
         .iter()
         .find(|c| c["type"] == kind)
@@ -912,11 +447,11 @@ fn since(time: &Value, now: Timestamp) -> Value {
     }
 }
 
-fn text(value: &Value, otherwise: &str) -> Value {
+pub(super) fn text(value: &Value, otherwise: &str) -> Value {
     json!(text_of(value, otherwise))
 }
 
-fn text_of(value: &Value, otherwise: &str) -> String {
+pub(super) fn text_of(value: &Value, otherwise: &str) -> String {
     match value {
         Value::Null => otherwise.to_owned(),
         Value::String(text) if text.is_empty() => otherwise.to_owned(),
@@ -924,11 +459,11 @@ fn text_of(value: &Value, otherwise: &str) -> String {
     }
 }
 
-fn string(value: &Value) -> &str {
+pub(super) fn string(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-fn number(value: &Value) -> i64 {
+pub(super) fn number(value: &Value) -> i64 {
     value.as_i64().unwrap_or_default()
 }
 
@@ -936,6 +471,6 @@ fn size(value: &Value) -> usize {
     value.as_object().map_or(0, Map::len)
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }

@@ -5,6 +5,8 @@
 
 mod cells;
 mod json_path;
+mod pods;
+mod seldom;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
