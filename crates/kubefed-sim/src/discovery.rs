@@ -135,9 +135,15 @@ fn aggregated_version(state: &State, group: &str, version: &str) -> Value {
         let Some(served) = resource.version(version) else {
             continue;
         };
+        // A built-in kind leaves out what the document around it says already.
+        let (own_group, own_version) = if resource.custom {
+            (group, version)
+        } else {
+            ("", "")
+        };
         let mut entry = json!({
             "resource": resource.plural,
-            "responseKind": { "group": group, "version": version, "kind": resource.kind },
+            "responseKind": { "group": own_group, "version": own_version, "kind": resource.kind },
             "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
             "singularResource": resource.singular,
             "verbs": resource.rules.verbs,
@@ -146,10 +152,14 @@ fn aggregated_version(state: &State, group: &str, version: &str) -> Value {
         let subs: Vec<Value> = subresources(&resource, served)
             .iter()
             .map(|sub| {
-                let version = if sub.group == group { version } else { "v1" };
+                let (group, version) = if sub.group == group {
+                    (own_group, own_version)
+                } else {
+                    (sub.group, "v1")
+                };
                 json!({
                     "subresource": sub.name, "verbs": sub.verbs,
-                    "responseKind": { "group": sub.group, "version": version, "kind": sub.kind },
+                    "responseKind": { "group": group, "version": version, "kind": sub.kind },
                 })
             })
             .collect();

@@ -84,7 +84,7 @@ fn undecodable(field: &str, value: &Value) -> Refusal {
         Value::Array(_) => "array",
         Value::Object(_) => "object",
     };
-    Refusal::bad_request(format!(
+    Refusal::undecodable(format!(
         "json: cannot unmarshal {found} into Go struct field ObjectMeta.metadata.{field}"
     ))
 }
@@ -149,11 +149,16 @@ pub(crate) fn validate(resource: &Resource, value: &Value) -> Vec<Cause> {
 
 fn validate_owners(meta: &Value, causes: &mut Vec<Cause>) {
     let mut controllers = 0;
-    for (index, owner) in json::items(meta, "ownerReferences").iter().enumerate() {
-        for field in ["apiVersion", "kind", "name", "uid"] {
+    for owner in json::items(meta, "ownerReferences") {
+        for (field, message) in [
+            ("apiVersion", "version must not be empty"),
+            ("kind", "must not be empty"),
+            ("name", "must not be empty"),
+            ("uid", "must not be empty"),
+        ] {
             if json::text(owner, field).is_empty() {
-                let path = format!("metadata.ownerReferences[{index}].{field}");
-                causes.push(Cause::required(&path, "must not be empty"));
+                let path = format!("metadata.ownerReferences.{field}");
+                causes.push(Cause::invalid(&path, &json!(""), message));
             }
         }
         controllers += usize::from(owner["controller"] == json!(true));

@@ -18,6 +18,8 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
     /// Boxed, since most results carry none.
     pub(crate) details: Box<Details>,
+    /// The body, or what a patch makes of the object, is not of the kind at all.
+    pub(crate) undecodable: bool,
     /// A continue token to go on with, which only an expired list offers.
     pub(crate) continue_token: Option<String>,
 }
@@ -67,6 +69,7 @@ impl Refusal {
             reason,
             message: message.into(),
             details: Box::default(),
+            undecodable: false,
             continue_token: None,
         }
     }
@@ -164,6 +167,28 @@ impl Refusal {
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
+    }
+
+    /// A body that does not fit the kind.
+    pub(crate) fn undecodable(message: impl Into<String>) -> Self {
+        Self {
+            undecodable: true,
+            ..Self::bad_request(message)
+        }
+    }
+
+    /// The same for a patch, whose result does not fit the kind.
+    pub(crate) fn of_patched(self, patched: &Value) -> Self {
+        if !self.undecodable {
+            return self;
+        }
+        let text = json!(patched.to_string());
+        Self::invalid_kind(
+            "",
+            "",
+            "",
+            vec![Cause::invalid("patch", &text, &self.message)],
+        )
     }
 
     pub(crate) fn unauthorized() -> Self {

@@ -84,10 +84,19 @@ fn check(definition: &Value) -> Vec<Cause> {
         let message = "must have exactly one version marked as storage version";
         causes.push(Cause::invalid("spec.versions", &json!(versions), message));
     }
+    // A schema that all versions share is stored, and reported, as one.
+    let schema = |version: &Value| json::at(version, "schema.openAPIV3Schema").cloned();
+    let shared = versions
+        .iter()
+        .all(|version| schema(version) == schema(&versions[0]));
     for (index, version) in versions.iter().enumerate() {
         let path = format!("spec.versions[{index}].schema.openAPIV3Schema");
-        match json::at(version, "schema.openAPIV3Schema") {
-            Some(schema) => causes.extend(check_structural(&path, schema)),
+        match schema(version) {
+            Some(_) if shared && index > 0 => {}
+            Some(schema) if shared => {
+                causes.extend(check_structural("spec.validation.openAPIV3Schema", &schema))
+            }
+            Some(schema) => causes.extend(check_structural(&path, &schema)),
             None => causes.push(Cause::required(&path, "schemas are required")),
         }
     }

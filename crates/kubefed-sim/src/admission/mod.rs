@@ -90,7 +90,7 @@ pub(crate) fn secret(admission: &mut Admission<'_>) -> Result<(), Refusal> {
             .is_none_or(|text| STANDARD.decode(text).is_err())
             && !value.is_null()
         {
-            return Err(Refusal::bad_request(format!(
+            return Err(Refusal::undecodable(format!(
                 "Secret in version \"v1\" cannot be handled as a Secret: illegal base64 data in data.{key}"
             )));
         }

@@ -7,12 +7,13 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::api::render::Rendering;
-use crate::api::{Answer, Call, parse_json};
+use crate::api::{Answer, Call, JSON, parse_json};
 use crate::clock::rfc3339;
 use crate::json;
 use crate::object::{Key, Object};
 use crate::refusal::{self, Refusal, unsupported};
 use crate::resource::{Generation, Resource};
+use crate::route::Query;
 use crate::state::State;
 
 /// Finalizer of an owner that waits for its dependents.
@@ -145,41 +146,66 @@ impl State {
 }
 
 impl DeleteOptions {
+    /// A body, where there is one, is all that counts; the query is read only without it.
     fn of(call: &Call) -> Result<Self, Refusal> {
-        let body = if call.body.is_empty() {
-            json!({})
-        } else if call.content_type == "application/json" {
+        let options = if call.body.is_empty() {
+            Self::of_query(&call.query)?
+        } else if call.content_type == JSON {
             parse_json(&call.body)?
         } else {
-            return Err(Refusal::unsupported_media_type(&["application/json"]));
+            return Err(Refusal::unsupported_media_type(&[JSON]));
         };
-        let own =
-            |path: &str| Some(json::text(&body, path).to_owned()).filter(|text| !text.is_empty());
-        let policy = own("propagationPolicy")
-            .unwrap_or_else(|| call.query.text("propagationPolicy").to_owned());
-        let orphans = json::at(&body, "orphanDependents").and_then(Value::as_bool);
-        let propagation = match (
-            policy.as_str(),
-            orphans.or(call.query.flag_if_given("orphanDependents")),
-        ) {
+        let text = |path: &str| {
+            Some(json::text(&options, path).to_owned()).filter(|text| !text.is_empty())
+        };
+        let orphans = json::at(&options, "orphanDependents").and_then(Value::as_bool);
+        let policy = text("propagationPolicy").unwrap_or_default();
+        let propagation = match (policy.as_str(), orphans) {
             ("", None) => None,
             ("", Some(true)) | ("Orphan", None) => Some(Propagation::Orphan),
             ("", Some(false)) | ("Background", None) => Some(Propagation::Background),
             ("Foreground", None) => Some(Propagation::Foreground),
             (other, _) => return Err(bad_policy(other)),
         };
-        let grace = match json::number(&body, "gracePeriodSeconds") {
-            Some(grace) => Some(grace),
-            None => call.query.number("gracePeriodSeconds")?,
-        };
+        if let Some(other) = json::items(&options, "dryRun")
+            .iter()
+            .find(|value| **value != json!("All"))
+        {
+            let cause = unsupported("dryRun", other.as_str().unwrap_or(""), &["All"]);
+            return Err(Refusal::invalid_kind(
+                "meta.k8s.io",
+                "DeleteOptions",
+                "",
+                vec![cause],
+            ));
+        }
+        let grace = json::number(&options, "gracePeriodSeconds");
         Ok(Self {
             // A negative period means one second, as the server reads it.
             grace: grace.map(|grace| if grace < 0 { 1 } else { grace }),
             propagation,
-            uid: own("preconditions.uid"),
-            revision: own("preconditions.resourceVersion"),
-            dry_run: call.dry_run() || json::items(&body, "dryRun").contains(&json!("All")),
+            uid: text("preconditions.uid"),
+            revision: text("preconditions.resourceVersion"),
+            dry_run: !json::items(&options, "dryRun").is_empty(),
         })
+    }
+
+    /// The options in the query, as the body would say them.
+    fn of_query(query: &Query) -> Result<Value, Refusal> {
+        let mut options = json!({});
+        if query.has("propagationPolicy") {
+            options["propagationPolicy"] = json!(query.text("propagationPolicy"));
+        }
+        if let Some(orphans) = query.flag_if_given("orphanDependents") {
+            options["orphanDependents"] = json!(orphans);
+        }
+        if let Some(grace) = query.number("gracePeriodSeconds")? {
+            options["gracePeriodSeconds"] = json!(grace);
+        }
+        if query.has("dryRun") {
+            options["dryRun"] = json!([query.text("dryRun")]);
+        }
+        Ok(options)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::api::Call;
 use crate::api::write::Part;
+use crate::api::{APPLY_PATCH, Call};
 use crate::apply::{self, Refused, Set, Write};
 use crate::behaviour::Behaviour;
 use crate::refusal::{Cause, Refusal};
@@ -40,11 +40,24 @@ pub(super) fn check(
     old: Option<&Value>,
     new: &Value,
 ) -> Vec<Cause> {
-    match (schema(resource, version).filter(|_| resource.custom), old) {
-        (None, _) => Vec::new(),
-        (Some(schema), None) => schema.validate(new),
-        (Some(schema), Some(old)) => schema.validate_update(new, old),
-    }
+    let Some(schema) = schema(resource, version).filter(|_| resource.custom) else {
+        return Vec::new();
+    };
+    let mut errors = match old {
+        None => schema.validate(new),
+        Some(old) => schema.validate_update(new, old),
+    };
+    // A duplicate that was there before is tolerated, as any other old error is.
+    let before = old
+        .map(|old| schema.check_list_types(old))
+        .unwrap_or_default();
+    errors.extend(
+        schema
+            .check_list_types(new)
+            .into_iter()
+            .filter(|error| !before.contains(error)),
+    );
+    errors
 }
 
 impl State {
@@ -66,7 +79,7 @@ impl State {
             "Ignore" => {}
             "Strict" if !unknown.is_empty() => {
                 let unknown = unknown.join(", ");
-                return Err(Refusal::bad_request(format!(
+                return Err(Refusal::undecodable(format!(
                     "{within}strict decoding error: {unknown}"
                 )));
             }
@@ -75,14 +88,22 @@ impl State {
         if call.resource.custom {
             return Ok(());
         }
-        schema.drop_nulls(value);
-        let errors = schema.validate(value);
+        let errors = if call.content_type == APPLY_PATCH {
+            // What the patch does not mention is not applied, so defaults are not written into it.
+            let mut filled = value.clone();
+            schema.apply_defaults(&mut filled);
+            schema.drop_nulls(value);
+            schema.validate(&filled)
+        } else {
+            schema.apply_defaults(value);
+            schema.validate(value)
+        };
         match errors
             .iter()
             .find(|error| error.reason == "FieldValueTypeInvalid")
         {
             None => Ok(()),
-            Some(error) => Err(Refusal::bad_request(format!(
+            Some(error) => Err(Refusal::undecodable(format!(
                 "{within}json: cannot unmarshal {error}"
             ))),
         }

@@ -282,7 +282,6 @@ fn validate_options(call: &Call) -> Result<(), Refusal> {
         Verb::Create => "CreateOptions",
         Verb::Update => "UpdateOptions",
         Verb::Patch => "PatchOptions",
-        Verb::Delete | Verb::DeleteCollection => "DeleteOptions",
         _ => return Ok(()),
     };
     let mut causes = Vec::new();

@@ -29,9 +29,10 @@ impl State {
         let served = outward(&call.resource, &call.version, current.value());
         let mut patched = apply(call, &served)?;
         super::check_type(call, &patched)?;
-        self.prune(call, &mut patched)?;
-        let patched = inward(&call.resource, patched);
-        self.finish(call, part, false, patched)
+        let before = patched.clone();
+        self.prune(call, &mut patched)
+            .and_then(|()| self.finish(call, part, false, inward(&call.resource, patched)))
+            .map_err(|refusal| refusal.of_patched(&before))
     }
 
     /// Server-side apply, which creates what is not there.

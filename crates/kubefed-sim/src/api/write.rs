@@ -104,8 +104,12 @@ impl State {
         } = *creation;
         let definition = self.object(CRDS, None, &resource.id);
         if resource.custom && definition.is_some_and(|definition| definition.deleting) {
-            let message = "create not allowed while custom resource definition is terminating";
-            return Err(Refusal::unsupported_here(message));
+            let why = "create not allowed while custom resource definition is terminating";
+            return Err(Refusal::forbidden(
+                resource,
+                json::text(&value, "metadata.name"),
+                why,
+            ));
         }
         metadata::normalise(&mut value)?;
         place(&mut value, namespace)?;

@@ -53,7 +53,10 @@ async fn a_list_is_sorted_and_typed(world: World) -> Outcome {
         &list["items"][0],
         &json!({ "kind": null, "apiVersion": null, "data": { "k": "a" } }),
     )?;
-    let all = world.get("/api/v1/configmaps").await?.expect(200)?;
+    let all = world
+        .get("/api/v1/configmaps?fieldSelector=metadata.namespace%3D{ns}")
+        .await?
+        .expect(200)?;
     ensure!(own(&all) == ["a", "b", "c", "d", "e"]);
     Ok(())
 }

@@ -272,7 +272,7 @@ async fn withdrawing_a_definition_deletes_its_objects(world: World) -> Outcome {
         &json!({ "deletionGracePeriodSeconds": 0 }),
     )?;
     let refused = world.post(&path, &widget(&world, "v1", "late")).await?;
-    refused.refused(405, "MethodNotAllowed")?;
+    refused.refused(403, "Forbidden")?;
     world
         .merge(
             &format!("{path}/held"),

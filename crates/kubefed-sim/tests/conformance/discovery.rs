@@ -81,7 +81,7 @@ async fn aggregated_discovery_says_the_same_in_two_answers(world: World) -> Outc
     claim(
         deployments,
         &json!({
-            "responseKind": { "group": "apps", "version": "v1", "kind": "Deployment" }, "scope": "Namespaced",
+            "responseKind": { "group": "", "version": "", "kind": "Deployment" }, "scope": "Namespaced",
             "singularResource": "deployment",
         }),
     )?;

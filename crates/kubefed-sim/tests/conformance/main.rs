@@ -10,30 +10,19 @@ mod collections;
 mod custom;
 mod deletion;
 mod discovery;
+mod list;
 mod objects;
 mod patches;
+mod schemas;
 mod watches;
 mod world;
 
-use world::{Scenario, World};
-
-fn scenarios() -> Vec<(&'static str, Scenario)> {
-    [
-        objects::SCENARIOS,
-        patches::SCENARIOS,
-        collections::SCENARIOS,
-        watches::SCENARIOS,
-        deletion::SCENARIOS,
-        custom::SCENARIOS,
-        discovery::SCENARIOS,
-    ]
-    .concat()
-}
+use world::World;
 
 #[test]
 fn the_simulated_api_server_conforms() {
     let mut failures = Vec::new();
-    for (index, (name, scenario)) in scenarios().into_iter().enumerate() {
+    for (index, (name, scenario)) in list::scenarios().into_iter().enumerate() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .start_paused(true)

@@ -1,0 +1,18 @@
+//! Every scenario.
+
+use crate::world::Scenario;
+use crate::{collections, custom, deletion, discovery, objects, patches, schemas, watches};
+
+pub(crate) fn scenarios() -> Vec<(&'static str, Scenario)> {
+    [
+        objects::SCENARIOS,
+        patches::SCENARIOS,
+        collections::SCENARIOS,
+        watches::SCENARIOS,
+        deletion::SCENARIOS,
+        custom::SCENARIOS,
+        schemas::SCENARIOS,
+        discovery::SCENARIOS,
+    ]
+    .concat()
+}
