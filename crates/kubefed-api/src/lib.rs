@@ -59,6 +59,8 @@
 //!
 //! * `yaml`: reading YAML and JSON files of many objects, with file, document and line in errors
 //!   (module `manifest`).
+//! * `planner`: preferences on replicas, of a ReplicaSchedulingPreference or of federation v1's
+//!   annotation, as input of `kubefed-planner` (module `planner`).
 //! * `proptest`: strategies for the kinds (module `strategy`).
 //!
 //! No feature chooses a Kubernetes version: programs turn on one of k8s-openapi's.
@@ -75,6 +77,8 @@ pub mod manifest;
 mod name;
 mod observed;
 mod open_enum;
+#[cfg(feature = "planner")]
+pub mod planner;
 mod scheduling;
 #[cfg(any(test, feature = "proptest"))]
 pub mod strategy;
