@@ -109,7 +109,7 @@ fn cluster(shape: &str, i: usize, random: &mut Random) -> Cluster {
         "capacity" => {
             cluster.weight = 1 + random.below(10);
             let room = random.below(16);
-            cluster.capacity = (i % 2 == 0).then_some(room);
+            cluster.capacity = i.is_multiple_of(2).then_some(room);
         }
         "keep" => {
             cluster.weight = 1 + random.below(10);
@@ -121,7 +121,7 @@ fn cluster(shape: &str, i: usize, random: &mut Random) -> Cluster {
             cluster.maximum = Some(5 + random.below(36));
             cluster.current = Some(random.below(16));
             let room = random.below(21);
-            cluster.capacity = (i % 2 == 0).then_some(room);
+            cluster.capacity = i.is_multiple_of(2).then_some(room);
         }
         "drain" => cluster.current = Some(100),
         _ => {}

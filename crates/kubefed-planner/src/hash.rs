@@ -23,7 +23,7 @@ pub(crate) fn fnv1_lanes<const LANES: usize>(states: &[u32; LANES], bytes: &[u8]
     for &byte in bytes {
         for state in &mut wide {
             let low = *state & u64::from(u32::MAX);
-            *state = low * u64::from(FNV1_PRIME) ^ u64::from(byte);
+            *state = (low * u64::from(FNV1_PRIME)) ^ u64::from(byte);
         }
     }
     wide.map(|state| state as u32)

@@ -8,18 +8,15 @@ use super::{Assignment, Candidate, Demand, Planner, Row, WorkExceeded, forward};
 pub(super) const EXACT_MAX: u64 = 1 << 53;
 
 impl Planner {
-    /// Plans by the rule as it is written, with the original's wrapping arithmetic.
+    /// Plans by the rule as it is written, with the original's wrapping arithmetic. The rows have been
+    /// made by `gather`.
     pub(super) fn plan_in_order(
         &mut self,
         demand: &Demand<'_>,
         candidates: &[Candidate<'_>],
     ) -> Result<(), WorkExceeded> {
-        self.rows.clear();
-        self.assignments.fill(Assignment::default());
-        for (candidate, index) in candidates.iter().zip(0..) {
-            if candidate.listed {
-                self.rows.push(Row::new(candidate, index));
-            }
+        for row in &mut self.rows {
+            row.kept = 0;
         }
         self.sort.sort_rows(&mut self.rows, demand.key, candidates);
 
@@ -27,18 +24,15 @@ impl Planner {
         if !demand.rebalance {
             remaining = keep_running(&mut self.rows, candidates, remaining);
         }
-        remaining = self.rounds_in_order(remaining, 0)?;
+        remaining = self.rounds_in_order(remaining)?;
         self.trim_overflow(demand, remaining);
         Ok(())
     }
 
     /// Step 3 over sorted rows, from any state. Rounds that repeat each other are skipped, see
     /// [`forward`]. Returns what could not be placed, and writes the assignments.
-    pub(super) fn rounds_in_order(
-        &mut self,
-        mut remaining: i64,
-        mut visits: u64,
-    ) -> Result<i64, WorkExceeded> {
+    pub(super) fn rounds_in_order(&mut self, mut remaining: i64) -> Result<i64, WorkExceeded> {
+        let mut visits = 0;
         let rows = &mut self.rows;
         let mut weights = rows
             .iter()

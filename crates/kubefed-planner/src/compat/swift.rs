@@ -59,7 +59,7 @@ impl Planner {
                 }
                 if !pass.rounds(self, gathered.weights) {
                     self.sort.sort_rows(&mut self.rows, demand.key, candidates);
-                    pass.remaining = self.rounds_in_order(pass.remaining, 0)?;
+                    pass.remaining = self.rounds_in_order(pass.remaining)?;
                     pass.overflowed = true;
                     self.rows.clear();
                 }
