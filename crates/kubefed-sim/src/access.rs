@@ -2,7 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+
+use crate::json;
 use crate::state::State;
+use crate::store::Change;
 
 /// The user behind a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,9 +17,9 @@ pub(crate) struct User {
     pub(crate) groups: Vec<String>,
 }
 
-/// The tokens that a cluster accepts.
+/// The tokens that a cluster accepts, with their users and when they expire.
 #[derive(Debug, Default)]
-pub(crate) struct Tokens(BTreeMap<String, User>);
+pub(crate) struct Tokens(BTreeMap<String, (User, Option<Timestamp>)>);
 
 impl User {
     /// What the server itself and clients without HTTP act as.
@@ -24,6 +30,14 @@ impl User {
         Self {
             name: "system:admin".to_owned(),
             groups,
+        }
+    }
+
+    /// Somebody without credentials.
+    pub(crate) fn anonymous() -> Self {
+        Self {
+            name: "system:anonymous".to_owned(),
+            groups: vec!["system:unauthenticated".to_owned()],
         }
     }
 
@@ -41,26 +55,47 @@ impl User {
 }
 
 impl Tokens {
-    pub(crate) fn user(&self, token: &str) -> Option<&User> {
-        self.0.get(token)
+    /// Whose token it is, unless it has expired.
+    pub(crate) fn user(&self, token: &str, now: Timestamp) -> Option<&User> {
+        let (user, expires) = self.0.get(token)?;
+        expires.is_none_or(|expires| now < expires).then_some(user)
     }
 
-    pub(crate) fn insert(&mut self, token: String, user: User) {
-        self.0.insert(token, user);
+    pub(crate) fn insert(&mut self, token: String, user: User, expires: Option<Timestamp>) {
+        self.0.insert(token, (user, expires));
     }
 
     /// Makes a token worthless; false where it was already.
     pub(crate) fn revoke(&mut self, token: &str) -> bool {
         self.0.remove(token).is_some()
     }
+
+    /// A deleted Secret takes its token along.
+    pub(crate) fn observe(&mut self, table: &str, change: &Change) {
+        if table == "secrets" && change.removed {
+            let secret = change.new.value();
+            let token = STANDARD.decode(json::text(&secret, "data.token")).ok();
+            if let Some(token) = token.and_then(|token| String::from_utf8(token).ok()) {
+                self.revoke(&token);
+            }
+        }
+    }
 }
 
 impl State {
     /// A new token for a service account.
-    pub(crate) fn issue_token(&mut self, namespace: &str, account: &str) -> String {
+    pub(crate) fn issue_token(
+        &mut self,
+        namespace: &str,
+        account: &str,
+        expires: Option<Timestamp>,
+    ) -> String {
         let token = format!("sa-{}", self.suffix(40));
-        self.tokens
-            .insert(token.clone(), User::service_account(namespace, account));
+        self.tokens.insert(
+            token.clone(),
+            User::service_account(namespace, account),
+            expires,
+        );
         token
     }
 

@@ -68,6 +68,7 @@ pub struct ClusterOptions {
     pub(crate) reaction: Duration,
     pub(crate) latency: Duration,
     pub(crate) requests_max: usize,
+    pub(crate) rbac: bool,
     pub(crate) off: BTreeSet<Behaviour>,
     pub(crate) nodes: Vec<NodeOptions>,
     pub(crate) pods: PodTimes,
@@ -145,6 +146,7 @@ impl ClusterOptions {
             latency: Duration::ZERO,
             // A test's worth; about 2 MB at most.
             requests_max: 10_000,
+            rbac: false,
             off: BTreeSet::new(),
             nodes: (1..=3)
                 .map(|number| NodeOptions::new(format!("node-{number}")))
@@ -215,6 +217,14 @@ impl ClusterOptions {
     #[must_use]
     pub fn unpullable(mut self, prefix: impl Into<String>) -> Self {
         self.unpullable.push(prefix.into());
+        self
+    }
+
+    /// Switches role-based access control on: service accounts may do only what Roles and ClusterRoles
+    /// give them. Writers of roles are not held to what they may do themselves.
+    #[must_use]
+    pub fn rbac(mut self) -> Self {
+        self.rbac = true;
         self
     }
 

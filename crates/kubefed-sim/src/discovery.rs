@@ -198,6 +198,15 @@ fn subresources<'a>(resource: &'a Resource, version: &Version) -> Vec<Subresourc
             verbs,
         });
     }
+    if &*resource.id == "serviceaccounts" {
+        let verbs = &["create"];
+        all.push(Subresource {
+            name: "token",
+            group: "authentication.k8s.io",
+            kind: "TokenRequest",
+            verbs,
+        });
+    }
     if version.status {
         all.push(own("status", &["get", "patch", "update"]));
     }

@@ -89,6 +89,7 @@ mod metadata;
 mod network;
 mod object;
 mod quantity;
+mod rbac;
 mod refusal;
 mod resource;
 mod reviews;

@@ -14,6 +14,7 @@ use http_body::{Body as HttpBody, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited, StreamBody};
 
+use crate::access::User;
 use crate::api::{Answer, BODY_MAX, JSON, Subject};
 use crate::cluster::Shared;
 use crate::fault::Effect;
@@ -279,7 +280,7 @@ impl Endpoint {
         received: &Received,
         spoilers: &Spoilers,
     ) -> Result<Answer, Refusal> {
-        self.authenticate(state, &received.head.headers, &received.subject)?;
+        state.user = self.authenticate(state, &received.head.headers, &received.subject)?;
         state.behind = spoilers.behind;
         let answer = state.serve(&received.head, received.body.clone());
         state.behind = 0;
@@ -292,18 +293,18 @@ impl Endpoint {
         state: &State,
         headers: &HeaderMap,
         subject: &Subject,
-    ) -> Result<(), Refusal> {
+    ) -> Result<User, Refusal> {
         let header = headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok());
         match header.and_then(|value| value.strip_prefix("Bearer ")) {
-            Some(token) => state
-                .tokens
-                .user(token.trim())
-                .map(|_| ())
-                .ok_or_else(Refusal::unauthorized),
-            // Health, version and discovery of their paths are public, as on most servers.
-            None if self.trusting || subject.verb == Verb::NonResource => Ok(()),
+            Some(token) => {
+                let user = state.tokens.user(token.trim(), state.now());
+                user.cloned().ok_or_else(Refusal::unauthorized)
+            }
+            None if self.trusting => Ok(User::admin()),
+            // Health, version and discovery are public, as on most servers.
+            None if subject.verb == Verb::NonResource => Ok(User::anonymous()),
             None => Err(Refusal::unauthorized()),
         }
     }

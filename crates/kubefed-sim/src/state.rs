@@ -17,6 +17,7 @@ use crate::fault::Faults;
 use crate::json;
 use crate::log::Log;
 use crate::object::{Key, Object};
+use crate::rbac;
 use crate::resource::Resource;
 use crate::store::{Change, Store};
 
@@ -37,6 +38,8 @@ pub(crate) struct State {
     pub(crate) admin_token: String,
     pub(crate) faults: Faults,
     pub(crate) log: Log,
+    /// Whose request is being served.
+    pub(crate) user: User,
     /// How many revisions the reads of the present request are behind.
     pub(crate) behind: u64,
     /// OpenAPI documents by group and version, until a definition changes.
@@ -52,6 +55,7 @@ impl State {
             store: Store::new(options.history_max, clock),
             resources: BTreeMap::new(),
             log: Log::new(options.requests_max),
+            user: User::admin(),
             behind: 0,
             documents: None,
             warnings: Vec::new(),
@@ -69,7 +73,7 @@ impl State {
         state.admin_token = format!("admin-{}", state.suffix(40));
         state
             .tokens
-            .insert(state.admin_token.clone(), User::admin());
+            .insert(state.admin_token.clone(), User::admin(), None);
         for resource in RESOURCES.iter() {
             if resource.allows("list") {
                 state.store.open_table(&resource.table);
@@ -82,6 +86,9 @@ impl State {
             let value = serde_json::json!({ "metadata": { "name": namespace } });
             // The four names are valid and the table is empty.
             let _ = state.insert(NAMESPACES, None, value);
+        }
+        if state.options.rbac {
+            rbac::bootstrap(&mut state);
         }
         behaviour::register(&mut state);
         state.react();
@@ -160,6 +167,7 @@ impl State {
             crd::changed(self, change);
             self.documents = None;
         }
+        self.tokens.observe(table, change);
         self.scheduling.observe(table, change);
         self.addresses.observe(table, change);
         self.enqueue(table, change);

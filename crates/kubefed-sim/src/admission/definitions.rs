@@ -94,7 +94,7 @@ fn check(definition: &Value) -> Vec<Cause> {
         match schema(version) {
             Some(_) if shared && index > 0 => {}
             Some(schema) if shared => {
-                causes.extend(check_structural("spec.validation.openAPIV3Schema", &schema))
+                causes.extend(check_structural("spec.validation.openAPIV3Schema", &schema));
             }
             Some(schema) => causes.extend(check_structural(&path, &schema)),
             None => causes.push(Cause::required(&path, "schemas are required")),

@@ -5,6 +5,7 @@ mod fields;
 mod patch;
 mod read;
 mod render;
+mod scale;
 mod watch;
 mod write;
 
@@ -23,6 +24,7 @@ use crate::json;
 use crate::object::Key;
 use crate::refusal::{Cause, Refusal, unsupported};
 use crate::resource::{Resource, Version};
+use crate::reviews;
 use crate::route::{self, Form, Query, Route, Target, Verb};
 use crate::state::State;
 
@@ -189,6 +191,7 @@ impl State {
             user_agent: route::user_agent(&head.headers).to_owned(),
             clock: self.clock,
         };
+        self.authorize(&call)?;
         validate_options(&call)?;
         self.warnings.extend(call.version.warning.clone());
         match call.subresource.clone() {
@@ -219,6 +222,12 @@ impl State {
             && &*call.resource.table == "pods"
         {
             return Err(Refusal::unsupported_here(*why));
+        }
+        if subresource == "token"
+            && &*call.resource.id == "serviceaccounts"
+            && call.verb == Verb::Create
+        {
+            return reviews::request_token(self, call);
         }
         let served = match subresource {
             "status" => call.version.status,

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::api::fields::{self, Tracked};
 use crate::api::render::Rendering;
-use crate::api::write::{Creation, Part, Update};
+use crate::api::write::{Part, Update};
 use crate::api::{APPLY_PATCH, Answer, Call, inward, outward};
 use crate::refusal::Refusal;
 use crate::route::{CUSTOM_PATCH_TYPES, PATCH_TYPES};
@@ -50,15 +50,7 @@ impl State {
                 ));
             }
             let value = self.lay_over(&write, None, &patch, force)?;
-            let creation = Creation {
-                resource: &call.resource,
-                version: &call.version,
-                namespace: call.namespace.as_deref(),
-                dry_run: call.dry_run(),
-                write: Some(write),
-            };
-            let object = self.create_object(&creation, inward(&call.resource, value))?;
-            return Ok(Answer::created(Rendering::of(call).object(&object)));
+            return self.create_from(call, true, inward(&call.resource, value));
         };
         let live = outward(&call.resource, &call.version, current.value());
         let value = self.lay_over(&write, Some(&live), &patch, force)?;
@@ -73,13 +65,8 @@ impl State {
         value: Value,
     ) -> Result<Answer, Refusal> {
         let update = Update {
-            resource: &call.resource,
-            version: &call.version,
-            key: &call.key(),
-            part,
-            dry_run: call.dry_run(),
-            replaces: false,
             write: Some(Tracked::of(call, part, applied)),
+            ..Update::of(call, part)
         };
         let object = self.update(&update, |_| Ok(value))?;
         Ok(Answer::ok(Rendering::of(call).object(&object)))

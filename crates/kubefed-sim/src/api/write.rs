@@ -14,7 +14,6 @@ use crate::object::{Key, Object};
 use crate::refusal::{Cause, Refusal};
 use crate::resource::{Generation, Resource, Version};
 use crate::reviews;
-use crate::selector::selector_text;
 use crate::state::{CRDS, NAMESPACES, State, released};
 
 /// The part of an object that an update may change.
@@ -31,13 +30,27 @@ pub(crate) enum Part {
 pub(crate) struct Update<'a> {
     pub(crate) resource: &'a Resource,
     pub(crate) version: &'a Version,
-    pub(crate) key: &'a Key,
+    pub(crate) key: Key,
     pub(crate) part: Part,
     pub(crate) dry_run: bool,
     /// A replacement must say which version it replaces; a patch starts from the newest.
     pub(crate) replaces: bool,
     /// Whose write it is; none where the fields keep their managers.
     pub(crate) write: Option<Tracked<'a>>,
+}
+
+impl<'a> Update<'a> {
+    pub(super) fn of(call: &'a Call, part: Part) -> Self {
+        Self {
+            resource: &call.resource,
+            version: &call.version,
+            key: call.key(),
+            part,
+            dry_run: call.dry_run(),
+            replaces: false,
+            write: Some(Tracked::of(call, part, false)),
+        }
+    }
 }
 
 /// A new object.
@@ -56,12 +69,22 @@ impl State {
             return reviews::answer(self, &call.resource, review);
         }
         let value = self.decode(call)?;
+        self.create_from(call, false, value)
+    }
+
+    /// Creates the object of a request; `applied` if its managers are worked out already.
+    pub(super) fn create_from(
+        &mut self,
+        call: &Call,
+        applied: bool,
+        value: Value,
+    ) -> Result<Answer, Refusal> {
         let creation = Creation {
             resource: &call.resource,
             version: &call.version,
             namespace: call.namespace.as_deref(),
             dry_run: call.dry_run(),
-            write: Some(Tracked::of(call, Part::Main, false)),
+            write: Some(Tracked::of(call, Part::Main, applied)),
         };
         let object = self.create_object(&creation, value)?;
         Ok(Answer::created(Rendering::of(call).object(&object)))
@@ -166,13 +189,8 @@ impl State {
             return self.create(call);
         }
         let update = Update {
-            resource: &call.resource,
-            version: &call.version,
-            key: &call.key(),
-            part,
-            dry_run: call.dry_run(),
             replaces: true,
-            write: Some(Tracked::of(call, part, false)),
+            ..Update::of(call, part)
         };
         let object = self.update(&update, |_| Ok(value))?;
         Ok(Answer::ok(Rendering::of(call).object(&object)))
@@ -184,7 +202,7 @@ impl State {
         update: &Update<'_>,
         next: impl FnOnce(&Value) -> Result<Value, Refusal>,
     ) -> Result<Arc<Object>, Refusal> {
-        let Update { resource, key, .. } = *update;
+        let Update { resource, key, .. } = update;
         let current = self
             .store
             .get(&resource.table, key)
@@ -315,81 +333,6 @@ impl State {
         if resource.rules.generation != Generation::Never {
             json::put(value, "metadata.generation", 1);
         }
-    }
-
-    /// GET, PUT and PATCH of the scale of an object.
-    pub(super) fn serve_scale(&mut self, call: &Call) -> Result<Answer, Refusal> {
-        let name = call.name.as_deref().unwrap_or("");
-        let Some(scale) = call.version.scale.clone() else {
-            return Err(Refusal::no_such_resource());
-        };
-        let current = self
-            .store
-            .get(&call.resource.table, &call.key())
-            .cloned()
-            .ok_or_else(|| Refusal::not_found(&call.resource, name))?;
-        let view = |value: &Value| {
-            let selector = scale
-                .selector
-                .as_deref()
-                .and_then(|path| json::at(value, path));
-            let selector = match selector {
-                Some(Value::String(text)) => text.clone(),
-                Some(selector) => selector_text(selector),
-                None => String::new(),
-            };
-            json!({
-                "kind": "Scale", "apiVersion": "autoscaling/v1",
-                "metadata": {
-                    "name": name, "namespace": call.namespace,
-                    "uid": value["metadata"]["uid"],
-                    "resourceVersion": value["metadata"]["resourceVersion"],
-                    "creationTimestamp": value["metadata"]["creationTimestamp"],
-                },
-                "spec": { "replicas": json::number(value, &scale.replicas).unwrap_or(0) },
-                "status": {
-                    "replicas": json::number(value, &scale.status_replicas).unwrap_or(0),
-                    "selector": selector,
-                },
-            })
-        };
-        let now = view(&current.value());
-        let wanted = match call.verb.as_str() {
-            "get" => return Ok(Answer::value(&now)),
-            "update" => super::parse_json(&call.body)?,
-            "patch" => super::patch::apply(call, &now)?,
-            verb => return Err(Refusal::method_not_allowed(&call.resource, verb)),
-        };
-        let replicas = json::number(&wanted, "spec.replicas").unwrap_or(0);
-        if replicas < 0 {
-            let cause = Cause::invalid(
-                "spec.replicas",
-                &json!(replicas),
-                "must be greater than or equal to 0",
-            );
-            return Err(Refusal::invalid_kind(
-                "autoscaling",
-                "Scale",
-                name,
-                vec![cause],
-            ));
-        }
-        let update = Update {
-            resource: &call.resource,
-            version: &call.version,
-            key: &call.key(),
-            part: Part::Main,
-            dry_run: call.dry_run(),
-            replaces: false,
-            write: None,
-        };
-        let object = self.update(&update, |old| {
-            let mut new = old.clone();
-            json::put(&mut new, &scale.replicas, replicas);
-            json::copy(&wanted, &mut new, "metadata.resourceVersion");
-            Ok(new)
-        })?;
-        Ok(Answer::value(&view(&object.value())))
     }
 }
 

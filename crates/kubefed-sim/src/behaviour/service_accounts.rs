@@ -113,7 +113,7 @@ fn fill_token(state: &mut State, (table, key): &Locator) -> Option<Duration> {
     data.insert("ca.crt".to_owned(), json!(STANDARD.encode(certificate)));
     data.insert("namespace".to_owned(), json!(STANDARD.encode(&namespace)));
     if !data.contains_key("token") {
-        let token = state.issue_token(&namespace, account.key.name());
+        let token = state.issue_token(&namespace, account.key.name(), None);
         json::child(&mut value, "data").insert("token".to_owned(), json!(STANDARD.encode(token)));
     }
     state.save(&resource, &secret, value);
