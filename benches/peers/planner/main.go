@@ -245,7 +245,8 @@ inputs, with equal answers. Times are the least of all batches, in nanoseconds p
 least times and of the medians. *Warm* reuses candidates and planner, as a controller does; *cold* makes the candidates and
 hashes their names in every plan. Every plan is for another workload, so that the clusters stand in another order.
 
-Machine: %s, load %s when it ended.
+Machine: %s, load %s when it ended. Where the load exceeds the number of processors, absolute times are too long;
+since the two take turns, the ratios suffer less.
 
 Median ratio: geometric mean **%.1f** warm, %.1f cold; least %.1f warm, %.1f cold.
 
