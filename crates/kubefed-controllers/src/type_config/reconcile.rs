@@ -30,7 +30,10 @@ impl TypeConfigs {
         };
         let mut config = FederatedTypeConfig::clone(&config);
         config.apply_defaults();
-        match self.reconcile_config(name, &config).await {
+        let reconciled = self.reconcile_config(name, &config).await;
+        // Whether it is new, is being deleted or is back: those that depend on it see for themselves.
+        self.requeue_dependents(name);
+        match reconciled {
             Ok(()) => Requeue::OnChange,
             Err(why) => {
                 tracing::warn!(%name, why, "the federated type could not be set up");
@@ -46,9 +49,7 @@ impl TypeConfigs {
     ) -> Result<(), String> {
         if config.metadata.deletion_timestamp.is_some() {
             self.stop(name).await;
-            self.patch_finalizer(name, config, false).await?;
-            self.requeue_dependents(name);
-            return Ok(());
+            return self.patch_finalizer(name, config, false).await;
         }
         // Cluster-scoped targets are out of reach of a control plane that is limited to a namespace.
         let out_of_scope =
@@ -59,9 +60,7 @@ impl TypeConfigs {
                 .report(name, config, ControllerStatus::NotRunning)
                 .await;
         }
-        if self.patch_finalizer(name, config, true).await? {
-            self.requeue_dependents(name);
-        }
+        self.patch_finalizer(name, config, true).await?;
         let status = self.run_or_stop(name, config).await?;
         self.report(name, config, status).await
     }
@@ -117,17 +116,16 @@ impl TypeConfigs {
     }
 
     /// Adds or removes our finalizer and no other one; the resource version guards the rest of the list.
-    /// Tells whether something was changed.
     async fn patch_finalizer(
         &self,
         name: &QualifiedName,
         config: &FederatedTypeConfig,
         wanted: bool,
-    ) -> Result<bool, String> {
+    ) -> Result<(), String> {
         let ours = well_known::TYPE_CONFIG_FINALIZER;
         let mut finalizers = config.metadata.finalizers.clone().unwrap_or_default();
         if finalizers.iter().any(|finalizer| finalizer == ours) == wanted {
-            return Ok(false);
+            return Ok(());
         }
         finalizers.retain(|finalizer| finalizer != ours);
         if wanted {
@@ -143,8 +141,8 @@ impl TypeConfigs {
             .patch(&self.kind, name, None, &patch)
             .await
         {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_not_found() => Ok(false),
+            Ok(_) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
             Err(error) => Err(error.to_string()),
         }
     }
