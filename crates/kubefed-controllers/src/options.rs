@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use kubefed_api::{KubeFedConfig, Scope as ConfigScope, well_known};
+use kubefed_api::{GoDuration, KubeFedConfig, Scope as ConfigScope, Toggle, well_known};
 use kubefed_propagation::{Adoption, Scope};
 use kubefed_runtime::{DispatchOptions, QueueOptions};
 
@@ -106,9 +106,25 @@ impl Options {
     /// Takes what a KubeFedConfig says; what it leaves out stays as it is.
     #[must_use]
     pub fn config(mut self, config: &KubeFedConfig) -> Self {
-        self.scope = match config.spec.scope {
+        let spec = &config.spec;
+        self.scope = match spec.scope {
             ConfigScope::Namespaced => Scope::Limited,
             _ => Scope::Cluster,
+        };
+        let delay = |given: Option<GoDuration>| given.and_then(|given| given.to_std());
+        let durations = spec.controller_duration.clone().unwrap_or_default();
+        self.available_delay = delay(durations.available_delay).unwrap_or(self.available_delay);
+        self.unavailable_delay =
+            delay(durations.unavailable_delay).unwrap_or(self.unavailable_delay);
+        let sync = spec.sync_controller.clone().unwrap_or_default();
+        let workers = sync.max_concurrent_reconciles.map(usize::try_from);
+        if let Some(Ok(workers)) = workers {
+            self.workers = workers.max(1);
+        }
+        self.adoption = match sync.adopt_resources {
+            Some(Toggle::Enabled) => Adoption::Enabled,
+            Some(Toggle::Disabled) => Adoption::Disabled,
+            _ => self.adoption,
         };
         self
     }
@@ -124,5 +140,32 @@ impl Options {
     /// Whether a namespace is never federated.
     pub(crate) fn is_system_namespace(&self, name: &str) -> bool {
         well_known::SYSTEM_NAMESPACES.contains(&name) || name == self.namespace
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_config_changes_what_it_mentions() {
+        let config: KubeFedConfig = serde_json::from_value(json!({
+            "apiVersion": "core.kubefed.io/v1beta1", "kind": "KubeFedConfig",
+            "metadata": {"name": "kubefed"},
+            "spec": {
+                "scope": "Namespaced",
+                "controllerDuration": {"availableDelay": "7s"},
+                "syncController": {"maxConcurrentReconciles": 3, "adoptResources": "Disabled"},
+            },
+        }))
+        .unwrap();
+        let options = Options::default().config(&config);
+        assert_eq!(options.scope, Scope::Limited);
+        assert_eq!(options.available_delay, Duration::from_secs(7));
+        assert_eq!(options.unavailable_delay, Duration::from_secs(60));
+        assert_eq!(options.workers, 3);
+        assert_eq!(options.adoption, Adoption::Disabled);
     }
 }

@@ -19,8 +19,8 @@ pub(crate) struct ClusterHealth {
     context: Arc<Context>,
     objects: Arc<Informer<Typed<KubeFedCluster>>>,
     kind: ResourceType,
-    /// What was written last and may not have come back through the watch yet.
-    written: BTreeMap<ClusterName, KubeFedClusterStatus>,
+    /// What was written last and may not have come back through the watch yet, by the object's uid.
+    written: BTreeMap<ClusterName, (Option<String>, KubeFedClusterStatus)>,
 }
 
 impl ClusterHealth {
@@ -64,7 +64,10 @@ impl ClusterHealth {
         let Lookup::Present(object) = self.objects.store().get(&name) else {
             return;
         };
-        let stored = self.written.get(cluster.name()).or(object.status.as_ref());
+        let uid = &object.metadata.uid;
+        let written = self.written.get(cluster.name());
+        let written = written.and_then(|(of, status)| (of == uid).then_some(status));
+        let stored = written.or(object.status.as_ref());
         let status = cluster.health().status(stored);
         if !needs_write(stored, &status, self.context.options.heartbeat) {
             return;
@@ -77,7 +80,8 @@ impl ClusterHealth {
             .await
         {
             Ok(_) => {
-                self.written.insert(cluster.name().clone(), status);
+                let uid = uid.clone();
+                self.written.insert(cluster.name().clone(), (uid, status));
             }
             // The next probe tries again.
             Err(error) => tracing::warn!(%name, %error, "the cluster's status was not written"),
