@@ -124,6 +124,11 @@ impl Dispatcher {
         }
     }
 
+    /// Whether a cluster is left alone because a call ran into the deadline.
+    pub fn is_paused(&self, cluster: &ClusterName) -> bool {
+        self.lane(cluster).is_paused()
+    }
+
     /// Reads an object directly, which is the only way to prove that it is not there.
     pub async fn read(&self, object: &MemberObject<'_>) -> Observation {
         let request = object

@@ -14,24 +14,30 @@
 //! object. Nothing is deleted, and no finalizer released, because of what is not known. A write
 //! follows only after the host object names the cluster in its inventory.
 
+mod calls;
 mod observe;
 mod reconcile;
 mod record;
 mod report;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kubefed_api::{
-    ClusterPropagatedVersion, FederatedTypeConfig, ObservedCopy, PropagatedVersion, QualifiedName,
-    ResourceType, Scope as ResourceScope, well_known,
+    ClusterName, ClusterPropagatedVersion, FederatedTypeConfig, ObservedCopy, PropagatedVersion,
+    QualifiedName, ResourceType, Scope as ResourceScope, well_known,
 };
-use kubefed_informer::{Event, FederatedInformer, FleetEvent, Informer, RawObject, WatchSpec};
+use kubefed_informer::{
+    Change, Event, FederatedInformer, FleetEvent, Informer, RawObject, WatchSpec,
+};
 use kubefed_propagation::TargetType;
 use kubefed_runtime::{FairQueue, FleetController, OwnWrites, ReconcileKey};
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
+use self::calls::{Calls, LateCalls};
 use self::observe::NamespacePlacements;
 use self::record::VersionRecords;
 use crate::{Context, resource_type};
@@ -55,6 +61,11 @@ pub(crate) struct Sync {
     records: VersionRecords,
     own_objects: OwnWrites<Arc<Value>>,
     own_copies: OwnWrites<ObservedCopy>,
+    /// Clusters whose first list is not answered, and since when that is known.
+    listing_since: Mutex<BTreeMap<ClusterName, Instant>>,
+    calls: Calls,
+    /// Until the loop runs.
+    late_calls: Mutex<Option<LateCalls>>,
 }
 
 /// The types that one loop deals with.
@@ -112,10 +123,14 @@ impl Sync {
         let host_namespaces = target
             .is_namespace()
             .then(|| Informer::start("", client.clone(), WatchSpec::of(&kinds.target)));
+        let queue = FairQueue::new(options.queue.clone());
+        let (calls, late_calls) = Calls::new(queue.clone(), context.dispatcher.clone());
         Ok(Self {
             federated: Informer::start("", client, federated),
             copies: FederatedInformer::start(&context.fleet, copies),
-            queue: FairQueue::new(options.queue.clone()),
+            queue,
+            calls,
+            late_calls: Mutex::new(Some(late_calls)),
             kinds,
             target,
             namespaces,
@@ -123,6 +138,7 @@ impl Sync {
             records,
             own_objects: OwnWrites::default(),
             own_copies: OwnWrites::default(),
+            listing_since: Mutex::default(),
             context,
         })
     }
@@ -142,19 +158,36 @@ impl Sync {
                 async move { sync.reconcile(&key.object).await }
             }
         };
+        let late_calls = self
+            .late_calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let late_calls = async {
+            if let Some(late_calls) = late_calls {
+                late_calls.run().await;
+            }
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
             biased;
             () = controller.run(shutdown, reconcile) => {}
             () = self.follow_changes() => {}
+            () = late_calls => {}
         }
     }
 
-    pub(crate) fn queue(&self) -> &FairQueue {
-        &self.queue
-    }
-
-    pub(crate) fn kinds(&self) -> &Kinds {
-        &self.kinds
+    /// What is under way or failing, in words; `None` once nothing moves.
+    pub(crate) fn moving(&self) -> Option<String> {
+        let depth = self.queue.depth();
+        let late = self.calls.late();
+        let moves = !depth.is_idle() || depth.failing > 0 || late > 0;
+        moves.then(|| {
+            format!(
+                "{}: {} waiting, {} in work, {} failing, {late} calls unanswered",
+                self.kinds.federated.kind, depth.waiting, depth.in_flight, depth.failing
+            )
+        })
     }
 
     /// Absence of a federated object or a FederatedNamespace means something only once they are listed.
@@ -183,12 +216,21 @@ impl Sync {
         let mut events = self.federated.subscribe();
         while let Some(event) = events.next().await {
             match event {
-                Event::Object { name, .. } if !self.is_own_write(&name) => {
-                    self.queue.add(ReconcileKey::fleet(name));
-                }
+                Event::Object { name, change, .. } => self.follow_object(name, change),
                 Event::Everything => self.add_all(Duration::ZERO),
                 _ => {}
             }
+        }
+    }
+
+    fn follow_object(&self, name: QualifiedName, change: Change) {
+        let key = ReconcileKey::fleet(name);
+        if change == Change::Deleted {
+            // Whatever was written last, it is gone.
+            self.own_objects.forget(&key);
+        }
+        if change == Change::Deleted || !self.is_own_write(&key) {
+            self.queue.add(key);
         }
     }
 
@@ -228,11 +270,17 @@ impl Sync {
         let mut events = self.copies.subscribe();
         while let Some(event) = events.next().await {
             match event {
-                Event::Object { cluster, name, .. } if !self.is_own_copy(&cluster, &name) => {
+                Event::Object {
+                    cluster,
+                    name,
+                    change,
+                } if self.is_news(&cluster, &name, change) => {
                     let key = ReconcileKey::fleet(self.federated_name(&name));
                     self.queue.add_after(key, delay);
                 }
                 Event::Synced(_) => self.add_all(SYNC_DELAY),
+                // A watch may be lost although the cluster is ready, and that is to be reported.
+                Event::Lost(_) => self.add_all(self.context.options.unavailable_delay),
                 Event::Everything => self.add_all(delay),
                 _ => {}
             }

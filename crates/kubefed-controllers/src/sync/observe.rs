@@ -1,17 +1,23 @@
 //! Reads everything that one reconcile decides on. Nothing here waits for a cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use kubefed_api::{ClusterName, ClusterSelection, FederatedObject, ObservedCopy, QualifiedName};
-use kubefed_informer::{Lookup, RawObject, Store};
+use kubefed_informer::{Change, Cluster, Lookup, RawObject, Store};
 use kubefed_propagation::{
     Federation, Ignorance, Member, NamespaceFederation, Observation, Record, Scope, inventory,
 };
 use kubefed_runtime::ReconcileKey;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::Sync;
+
+/// For how long a first list that is not answered keeps a status from being written. A page takes less
+/// than a second on most links; without the wait each start would report every cluster as unknown.
+pub(super) const FIRST_LIST: Duration = Duration::from_secs(3);
 
 /// Everything that one reconcile decides on.
 pub(super) struct World {
@@ -61,19 +67,29 @@ impl Sync {
     }
 
     /// Whether the watch shows what we wrote last, so that its event is no news.
-    pub(super) fn is_own_write(&self, name: &QualifiedName) -> bool {
-        let key = ReconcileKey::fleet(name.clone());
-        match self.federated.store().get(name) {
-            Lookup::Present(raw) => self.own_objects.is_own(&key, raw.resource_version()),
+    pub(super) fn is_own_write(&self, key: &ReconcileKey) -> bool {
+        match self.federated.store().get(&key.object) {
+            Lookup::Present(raw) => self.own_objects.is_own(key, raw.resource_version()),
             _ => false,
         }
     }
 
-    pub(super) fn is_own_copy(&self, cluster: &ClusterName, name: &QualifiedName) -> bool {
+    /// Whether a change in a member is another's doing.
+    pub(super) fn is_news(
+        &self,
+        cluster: &ClusterName,
+        name: &QualifiedName,
+        change: Change,
+    ) -> bool {
         let key = ReconcileKey::in_cluster(cluster.clone(), name.clone());
+        if change == Change::Deleted {
+            // Whatever was written last, it is gone, or no longer has the label.
+            self.own_copies.forget(&key);
+            return true;
+        }
         match self.copies.store().get(cluster, name) {
-            Lookup::Present(copy) => self.own_copies.is_own(&key, copy.resource_version()),
-            _ => false,
+            Lookup::Present(copy) => !self.own_copies.is_own(&key, copy.resource_version()),
+            _ => true,
         }
     }
 
@@ -87,7 +103,7 @@ impl Sync {
         let mut observations = BTreeMap::new();
         for cluster in fleet.iter() {
             let (observation, first_list) = self.observation(cluster.name(), &target_name);
-            listing |= first_list && cluster.is_ready();
+            listing |= self.is_about_to_list(cluster, first_list);
             observations.insert(cluster.name().clone(), observation);
         }
         let managed = observations
@@ -126,6 +142,21 @@ impl Sync {
             inventory,
             listing,
         }
+    }
+
+    /// Whether a cluster's first list may be answered any moment. One that takes long is news.
+    fn is_about_to_list(&self, cluster: &Cluster, first_list: bool) -> bool {
+        let mut since = self
+            .listing_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !first_list || !cluster.is_ready() {
+            since.remove(cluster.name());
+            return false;
+        }
+        let now = Instant::now();
+        let since = *since.entry(cluster.name().clone()).or_insert(now);
+        now - since < FIRST_LIST
     }
 
     fn federation(&self, object: &Arc<FederatedObject>, target: &QualifiedName) -> Federation {
@@ -196,10 +227,7 @@ impl Sync {
     /// The clusters in which a managed copy is seen, for a federated object that does not exist.
     pub(super) fn orphans(&self, target: &QualifiedName) -> Vec<(Member, ObservedCopy)> {
         let fleet = self.context.fleet.clusters();
-        let orphan = |cluster: &Arc<kubefed_informer::Cluster>| match self
-            .observation(cluster.name(), target)
-            .0
-        {
+        let orphan = |cluster: &Arc<Cluster>| match self.observation(cluster.name(), target).0 {
             Observation::Managed(copy) if cluster.is_ready() => {
                 Some((Member::new(cluster.name().clone()), copy))
             }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use kubefed_api::{ClusterName, FederatedObject, PropagationStatus, QualifiedName};
 use kubefed_propagation::{
     Action, Decision, Failure, Member, Observation, Outcome, Waiting, decide, decide_orphan,
@@ -14,7 +14,8 @@ use kubefed_propagation::{
 use kubefed_runtime::{Dispatched, MemberObject, ReconcileKey, Requeue};
 
 use super::Sync;
-use super::observe::{HostObject, World};
+use super::calls::Call;
+use super::observe::{FIRST_LIST, HostObject, World};
 use crate::host::HostError;
 
 /// Direct reads and second decisions for one cluster in one reconcile. Each round after the first
@@ -32,11 +33,42 @@ const OUTDATED: Duration = Duration::from_millis(250);
 pub(super) struct Settled {
     pub(super) decision: Decision,
     pub(super) outcome: Option<Outcome>,
-    /// Left undone, because the host object does not name the cluster yet.
-    postponed: bool,
+    /// What has yet to follow before there is an outcome.
+    due: Due,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Due {
+    Nothing,
+    /// The decision is carried out after the host object names the cluster.
+    Inventory,
+    /// A call is under way, and its end brings the object back.
+    Answer,
 }
 
 impl Settled {
+    fn ended(decision: Decision, outcome: Option<Outcome>) -> Self {
+        Self {
+            decision,
+            outcome,
+            due: Due::Nothing,
+        }
+    }
+
+    /// What there is to say while a call is under way.
+    pub(super) fn unanswered(decision: Decision) -> Self {
+        let current = matches!(decision.action, Action::UpToDate { .. } | Action::Wait(_));
+        let failed = || Outcome::Failed {
+            failure: Failure::TimedOut,
+            message: "the cluster has yet to answer".to_owned(),
+        };
+        Self {
+            outcome: (!current).then(failed),
+            decision,
+            due: Due::Answer,
+        }
+    }
+
     pub(super) fn status(&self) -> Option<PropagationStatus> {
         self.decision.status(self.outcome.as_ref())
     }
@@ -45,13 +77,23 @@ impl Settled {
         self.decision.releases(self.outcome.as_ref())
     }
 
+    /// Whether trying again is the only way to get further. A call that is under way brings the object
+    /// back by itself.
+    pub(super) fn is_retried(&self) -> bool {
+        self.due != Due::Answer && self.status().is_some_and(|status| status.is_retried())
+    }
+
+    fn has_failed(&self) -> bool {
+        self.due != Due::Answer && matches!(self.outcome, Some(Outcome::Failed { .. }))
+    }
+
     pub(super) fn is_applied(&self) -> bool {
         matches!(self.outcome, Some(Outcome::Applied { .. }))
     }
 }
 
 impl Sync {
-    pub(super) async fn reconcile(&self, name: &QualifiedName) -> Requeue {
+    pub(super) async fn reconcile(self: &Arc<Self>, name: &QualifiedName) -> Requeue {
         if self.is_ignored(name) {
             return Requeue::OnChange;
         }
@@ -69,16 +111,16 @@ impl Sync {
         }
     }
 
-    async fn reconcile_object(&self, mut object: Arc<FederatedObject>) -> Requeue {
+    async fn reconcile_object(self: &Arc<Self>, mut object: Arc<FederatedObject>) -> Requeue {
         if object.is_deleting() && !object.has_sync_finalizer() {
             return Requeue::OnChange;
         }
-        let world = self.observe(&object);
+        let world = Arc::new(self.observe(&object));
         let decisions = world.decide();
         if let Some(patch) = hold_before(
             &object,
             &world.inventory,
-            decisions.iter().map(|(m, d)| (m.name(), d)),
+            world.members.iter().map(|(m, _)| m.name()).zip(&decisions),
         ) {
             object = match self.patch_object(&object, &patch).await {
                 Ok(object) => object,
@@ -90,9 +132,6 @@ impl Sync {
             self.record(&object, &world, &settled),
             self.report(&object, &world, &settled),
         );
-        if let Err(error) = recorded {
-            tracing::debug!(name = %object.name(), %error, "the versions could not be stored");
-        }
         match reported {
             Ok(Some(newer)) => object = newer,
             Ok(None) => {}
@@ -108,30 +147,52 @@ impl Sync {
                 Err(error) => return after_host_error(object.name(), &error),
             }
         }
+        if let Err(error) = recorded {
+            tracing::debug!(name = %object.name(), %error, "the versions could not be stored");
+            return Requeue::Failed;
+        }
         self.requeue(&settled, world.listing)
     }
 
-    /// Carries out the decisions of all clusters at once. Each ends by its own deadline.
+    /// Carries out the decisions of all clusters at once.
     async fn carry_out(
-        &self,
+        self: &Arc<Self>,
         object: &FederatedObject,
-        world: &World,
-        decisions: Vec<(&Member, Decision)>,
+        world: &Arc<World>,
+        decisions: Vec<Decision>,
     ) -> BTreeMap<ClusterName, Settled> {
         let held = object.inventory();
         let target = self.target_name(object.name());
-        let steps = decisions.into_iter().map(|(member, decision)| {
-            let held = held.contains(member.name());
-            let target = &target;
-            async move {
-                let decide = |observation: &Observation| {
-                    decide(&world.federation, member, observation, &world.record)
+        let mut settled = BTreeMap::new();
+        let mut calls = Vec::new();
+        for (index, decision) in decisions.into_iter().enumerate() {
+            let cluster = world.members[index].0.name();
+            if self.calls.are_under_way(cluster, &target) {
+                settled.insert(cluster.clone(), Settled::unanswered(decision));
+            } else if decision.action.reads() || decision.action.writes() {
+                let held = held.contains(cluster);
+                let (sync, world) = (Arc::clone(self), Arc::clone(world));
+                let (target, first) = (target.clone(), decision.clone());
+                let call = async move {
+                    let member = &world.members[index].0;
+                    let again =
+                        |seen: &Observation| decide(&world.federation, member, seen, &world.record);
+                    sync.settle(member, &target, first, held, again).await
                 };
-                let settled = self.settle(member, target, decision, held, decide).await;
-                (member.name().clone(), settled)
+                calls.push(Call {
+                    cluster: cluster.clone(),
+                    decision,
+                    settled: call.boxed(),
+                });
+            } else {
+                settled.insert(cluster.clone(), Settled::ended(decision, None));
             }
-        });
-        steps.collect::<FuturesUnordered<_>>().collect().await
+        }
+        if !calls.is_empty() {
+            let key = ReconcileKey::fleet(object.name().clone());
+            settled.extend(self.calls.answers(&key, &target, calls).await);
+        }
+        settled
     }
 
     /// Carries out one decision, and decides again after each direct read.
@@ -143,14 +204,7 @@ impl Sync {
         held: bool,
         decide: impl Fn(&Observation) -> Decision,
     ) -> Settled {
-        let done = |decision, outcome| Settled {
-            decision,
-            outcome,
-            postponed: false,
-        };
-        if !decision.action.reads() && !decision.action.writes() {
-            return done(decision, None);
-        }
+        let done = Settled::ended;
         let client = match self.context.fleet.client(member.name()) {
             Ok(client) => client,
             Err(error) => return done(decision, Some(no_client(&error))),
@@ -170,7 +224,7 @@ impl Sync {
                 return Settled {
                     decision,
                     outcome: None,
-                    postponed: true,
+                    due: Due::Inventory,
                 };
             }
             if decision.action.writes() {
@@ -285,8 +339,14 @@ impl Sync {
             .as_str()
             .unwrap_or_default();
         let key = ReconcileKey::fleet(name.clone());
-        self.own_objects
-            .wrote(key, version, Arc::new(answer.clone()));
+        let metadata = &answer["metadata"];
+        let finalizers = metadata["finalizers"].as_array().map_or(0, Vec::len);
+        if metadata["deletionTimestamp"].is_string() && finalizers == 0 {
+            self.own_objects.deleted(key, version);
+        } else {
+            self.own_objects
+                .wrote(key, version, Arc::new(answer.clone()));
+        }
         let parsed = FederatedObject::parse(answer);
         parsed
             .map(Arc::new)
@@ -294,21 +354,34 @@ impl Sync {
     }
 
     /// Sets free the copies of a federated object that does not exist. They are never deleted.
-    async fn free_orphans(&self, name: &QualifiedName) -> Requeue {
+    async fn free_orphans(self: &Arc<Self>, name: &QualifiedName) -> Requeue {
         self.records.forget(name);
         let target = self.target_name(name);
-        let orphans = self.orphans(&target);
-        let free = orphans.iter().map(|(member, copy)| {
-            let decision = decide_orphan(member, &Observation::Managed(copy.clone()));
-            self.settle(member, &target, decision, false, |seen| {
-                decide_orphan(member, seen)
-            })
-        });
-        let settled: Vec<_> = free.collect::<FuturesUnordered<_>>().collect().await;
-        let failed = settled
-            .iter()
-            .any(|settled| matches!(settled.outcome, Some(Outcome::Failed { .. })));
-        if failed {
+        let mut calls = Vec::new();
+        for (member, copy) in self.orphans(&target) {
+            let decision = decide_orphan(&member, &Observation::Managed(copy));
+            let writes = decision.action.writes();
+            if !writes || self.calls.are_under_way(member.name(), &target) {
+                continue;
+            }
+            let (sync, target, first) = (Arc::clone(self), target.clone(), decision.clone());
+            let cluster = member.name().clone();
+            let call = async move {
+                let again = |seen: &Observation| decide_orphan(&member, seen);
+                sync.settle(&member, &target, first, false, again).await
+            };
+            calls.push(Call {
+                cluster,
+                decision,
+                settled: call.boxed(),
+            });
+        }
+        if calls.is_empty() {
+            return Requeue::OnChange;
+        }
+        let key = ReconcileKey::fleet(name.clone());
+        let settled = self.calls.answers(&key, &target, calls).await;
+        if settled.values().any(Settled::has_failed) {
             Requeue::Failed
         } else {
             Requeue::OnChange
@@ -317,10 +390,13 @@ impl Sync {
 
     fn requeue(&self, settled: &BTreeMap<ClusterName, Settled>, listing: bool) -> Requeue {
         let any = |test: fn(&Settled) -> bool| settled.values().any(test);
-        if any(|settled| settled.postponed) {
+        if any(|settled| settled.due == Due::Inventory) {
             return Requeue::After(OUTDATED);
         }
-        if !listing && any(|settled| settled.status().is_some_and(|status| status.is_retried())) {
+        if listing {
+            return Requeue::After(FIRST_LIST);
+        }
+        if any(Settled::is_retried) {
             return Requeue::Failed;
         }
         let unwatched = any(|settled| {
@@ -340,14 +416,12 @@ impl Sync {
 }
 
 impl World {
-    fn decide(&self) -> Vec<(&Member, Decision)> {
+    /// The decisions in the order of the members.
+    fn decide(&self) -> Vec<Decision> {
         let decide = |(member, observation): &'_ (Member, Observation)| {
             decide(&self.federation, member, observation, &self.record)
         };
-        self.members
-            .iter()
-            .map(|entry| (&entry.0, decide(entry)))
-            .collect()
+        self.members.iter().map(decide).collect()
     }
 }
 

@@ -73,8 +73,8 @@ impl VersionRecords {
         self.entries().remove(name);
     }
 
-    /// Stores what the clusters hold now. Failure costs one needless write per cluster later on, so it
-    /// is for the log only.
+    /// Stores what the clusters hold now. Until it succeeds the control plane's next start would read
+    /// every copy again.
     pub(crate) async fn store(
         &self,
         object: &FederatedObject,
@@ -99,12 +99,12 @@ impl VersionRecords {
             match written {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_conflict() || error.is_already_exists() => {
-                    // A version object of another owner is left to the garbage collector, or to the
-                    // other federated type whose target kind has the same name.
-                    if !self.refresh(object).await? {
-                        return Err(error);
+                    match self.refresh(object).await? {
+                        Owner::Ourselves => failure = Some(error),
+                        // It is left to the garbage collector, which comes in a moment.
+                        Owner::Predecessor => return Err(error),
+                        Owner::Other => return Ok(()),
                     }
-                    failure = Some(error);
                 }
                 Err(error) if error.is_not_found() => {
                     self.forget(object.name());
@@ -157,18 +157,18 @@ impl VersionRecords {
         Ok(())
     }
 
-    /// Reads a version object that is not as it was remembered. Tells whether it is free to be written.
-    async fn refresh(&self, object: &FederatedObject) -> Result<bool, HostError> {
+    /// Reads a version object that is not as it was remembered, and tells whose it is.
+    async fn refresh(&self, object: &FederatedObject) -> Result<Owner, HostError> {
         match self.host.read(&self.kind, &self.name(object)).await {
             Ok(found) => {
                 let stored = Stored::read(&found);
-                let ours = stored.owner_uid == object.uid();
+                let owner = Owner::of(&found, object);
                 self.entries().insert(object.name().clone(), stored);
-                Ok(ours)
+                Ok(owner)
             }
             Err(error) if error.is_not_found() => {
                 self.forget(object.name());
-                Ok(true)
+                Ok(Owner::Ourselves)
             }
             Err(error) => Err(error),
         }
@@ -199,6 +199,28 @@ impl VersionRecords {
     fn entries(&self) -> MutexGuard<'_, BTreeMap<QualifiedName, Stored>> {
         // A map operation cannot leave the map half changed.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whose version object it is. Closed: a federated object may own it, have owned it, or never have.
+enum Owner {
+    Ourselves,
+    /// A federated object of the same type and name that is gone.
+    Predecessor,
+    /// An object of another federated type, whose target kind has the same name.
+    Other,
+}
+
+impl Owner {
+    fn of(version: &Value, object: &FederatedObject) -> Self {
+        let owner = &version["metadata"]["ownerReferences"][0];
+        if owner["uid"] == object.uid() {
+            Self::Ourselves
+        } else if owner["kind"] == object.as_value()["kind"] {
+            Self::Predecessor
+        } else {
+            Self::Other
+        }
     }
 }
 

@@ -28,7 +28,12 @@ impl Sync {
         let Some(next) = report.next_status(object.status(), &now) else {
             return Ok(None);
         };
-        let patch = json!({"status": status_patch(&next)});
+        // Guarded, so that the answer holds no change of anybody else: its event counts as no news.
+        let version = &object.metadata().resource_version;
+        let patch = json!({
+            "metadata": {"resourceVersion": version},
+            "status": status_patch(&next),
+        });
         let kind = &self.kinds.federated;
         match self
             .context

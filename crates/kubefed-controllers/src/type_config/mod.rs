@@ -90,16 +90,8 @@ impl TypeConfigs {
         if !self.queue.depth().is_idle() {
             moving.push("federated type configs".to_owned());
         }
-        for running in self.running.lock().await.values() {
-            let depth = running.sync.queue().depth();
-            if !depth.is_idle() || depth.failing > 0 {
-                let kind = &running.sync.kinds().federated.kind;
-                moving.push(format!(
-                    "{kind}: {} waiting, {} in work, {} failing",
-                    depth.waiting, depth.in_flight, depth.failing
-                ));
-            }
-        }
+        let running = self.running.lock().await;
+        moving.extend(running.values().filter_map(|running| running.sync.moving()));
         moving
     }
 
