@@ -1,0 +1,269 @@
+//! How many requests it takes, how quiet a settled world is, and that a dead member delays no other.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kubefed_playground::kubefed_controllers::Options;
+use kubefed_playground::kubefed_sim::{Effect, Fault, Verb};
+use kubefed_playground::{Playground, PlaygroundOptions};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::scene::*;
+
+/// The control plane's requests since the last time they were forgotten, without lists and watches and
+/// without what goes about clusters themselves.
+fn requests(playground: &Playground) -> BTreeMap<String, usize> {
+    let all = std::iter::once(playground.host()).chain(playground.members().map(|(_, c)| c));
+    let mut counts = BTreeMap::new();
+    for request in all.flat_map(|cluster| cluster.requests()) {
+        let reading = matches!(request.verb, Verb::List | Verb::Watch | Verb::NonResource);
+        let ours = request.user_agent.starts_with("kubefed");
+        if !ours || reading || request.resource.starts_with("kubefedclusters") {
+            continue;
+        }
+        let what = format!("{} {}", request.verb.as_str(), request.resource);
+        *counts.entry(what).or_default() += 1;
+    }
+    counts
+}
+
+fn expect(playground: &Playground, expected: &[(&str, usize)]) {
+    let expected: BTreeMap<_, _> = expected
+        .iter()
+        .map(|(what, n)| ((*what).to_owned(), *n))
+        .collect();
+    assert_eq!(requests(playground), expected);
+    forget_requests(playground);
+}
+
+// One a copy, and four an object: finalizer with inventory, version object, its status, status. A change
+// costs one a copy and two an object; and one a copy to read what the member owns, which is not cached.
+#[tokio::test(start_paused = true)]
+async fn creation_costs_four_requests_and_a_change_two_besides_one_for_each_copy() {
+    for clusters in [1, 3, 7] {
+        let playground = shop(clusters).await;
+        forget_requests(&playground);
+        let objects = [
+            config_map("settings", &everywhere()),
+            deployment("web", &everywhere()),
+        ];
+        for object in objects {
+            let (plural, group) = match object["kind"].as_str().unwrap() {
+                "FederatedConfigMap" => ("configmaps", ""),
+                _ => ("deployments", ".apps"),
+            };
+            let federated = format!("federated{plural}.types.kubefed.io");
+            playground.apply([object]).await.unwrap();
+            playground.settle(PATIENCE).await.unwrap();
+            expect(
+                &playground,
+                &[
+                    (&format!("patch {federated}"), 2),
+                    (&format!("create {plural}{group}"), clusters),
+                    ("create propagatedversions.core.kubefed.io", 1),
+                    ("update propagatedversions.core.kubefed.io", 1),
+                ],
+            );
+        }
+        let red = json!({"spec": {"template": {"data": {"colour": "red"}}}});
+        playground
+            .patch(&federated_type("ConfigMap"), &name("settings"), &red)
+            .await
+            .unwrap();
+        playground.settle(PATIENCE).await.unwrap();
+        expect(
+            &playground,
+            &[
+                ("patch federatedconfigmaps.types.kubefed.io", 1),
+                ("get configmaps", clusters),
+                ("update configmaps", clusters),
+                ("update propagatedversions.core.kubefed.io", 1),
+            ],
+        );
+    }
+}
+
+// INV-B1. The time of an unchanged probe is written once in five minutes.
+#[tokio::test(start_paused = true)]
+async fn a_settled_world_writes_nothing_but_the_heartbeat_of_clusters() {
+    let playground = production(1, Options::default()).await;
+    open_shop(&playground).await;
+    playground
+        .apply([
+            config_map("settings", &everywhere()),
+            deployment("web", &everywhere()),
+        ])
+        .await
+        .unwrap();
+    playground.settle(PATIENCE).await.unwrap();
+    tokio::time::sleep(seconds(60)).await;
+    for _ in 0..24 {
+        forget_requests(&playground);
+        tokio::time::sleep(seconds(3600)).await;
+        let writes = writes(&playground);
+        let heartbeat = "host patch kubefedclusters.core.kubefed.io";
+        let others: Vec<_> = writes.iter().filter(|write| *write != heartbeat).collect();
+        assert_eq!(others, Vec::<&String>::new());
+        assert!(writes.len() <= 12 + 1, "{}", writes.len());
+    }
+}
+
+/// How long changes take to arrive in member-1, one by one.
+async fn latencies(playground: &Playground, changes: usize) -> Vec<Duration> {
+    let mut latencies = Vec::new();
+    for change in 0..changes {
+        let object = format!("settings-{}", change % 10);
+        let colour = format!("colour-{change}");
+        let patch = json!({"spec": {"template": {"data": {"colour": colour}}}});
+        playground
+            .patch(&federated_type("ConfigMap"), &name(&object), &patch)
+            .await
+            .unwrap();
+        let start = Instant::now();
+        while copy(playground, "member-1", &object).unwrap()["data"]["colour"] != colour.as_str() {
+            assert!(start.elapsed() < PATIENCE, "{colour} never arrives");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        latencies.push(start.elapsed());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    latencies.sort();
+    latencies
+}
+
+/// 10 objects in a fleet whose clusters take 20 ms for an answer.
+async fn slow_fleet(members: usize) -> Playground {
+    let playground = production(members, Options::default()).await;
+    open_shop(&playground).await;
+    playground
+        .apply((0..10).map(|n| config_map(&format!("settings-{n}"), &everywhere())))
+        .await
+        .unwrap();
+    playground.settle(PATIENCE).await.unwrap();
+    for (_, member) in playground.members() {
+        member.inject(Fault::new(Effect::Delay(Duration::from_millis(20))));
+    }
+    playground
+}
+
+/// The 99th percentile of sorted latencies.
+fn p99(latencies: &[Duration]) -> Duration {
+    latencies[latencies.len() * 99 / 100 - 1]
+}
+
+// INV-L3: with 20 of 21 members dead the 99th percentile stays within a tenth.
+#[tokio::test(start_paused = true)]
+async fn dead_members_do_not_delay_the_healthy_one() {
+    let healthy = p99(&latencies(&slow_fleet(21).await, 200).await);
+    for effect in [Effect::Refuse, Effect::Freeze] {
+        let playground = slow_fleet(21).await;
+        for (name, member) in playground.members() {
+            if name != "member-1" {
+                member.inject(Fault::new(effect.clone()));
+            }
+        }
+        // From the first moment, while the dead still count as ready, until long after.
+        let latencies = latencies(&playground, 400).await;
+        let (p99, worst) = (p99(&latencies), latencies[latencies.len() - 1]);
+        assert!(
+            p99 <= healthy.mul_f64(1.1),
+            "{effect:?}: {p99:?}, {healthy:?} without, worst {worst:?}"
+        );
+    }
+}
+
+// A member that hangs while its health is still believed.
+#[tokio::test(start_paused = true)]
+async fn a_member_that_hangs_while_it_is_ready_delays_nobody() {
+    let playground = slow_fleet(3).await;
+    let hangs = [Verb::Create, Verb::Update, Verb::Get]
+        .map(|verb| Fault::new(Effect::Freeze).resource("configmaps").verb(verb));
+    let member = playground.member("member-2").unwrap();
+    for hang in hangs {
+        member.inject(hang);
+    }
+    let latencies = latencies(&playground, 300).await;
+    assert!(ready(&playground, "member-2"), "probes are answered");
+    assert!(
+        p99(&latencies) < Duration::from_millis(200),
+        "{:?}",
+        p99(&latencies)
+    );
+    let worst = latencies[latencies.len() - 1];
+    assert!(worst < Duration::from_millis(1500), "{worst:?}");
+    playground
+        .apply([config_map("late", &everywhere())])
+        .await
+        .unwrap();
+    let took = until("a new object is created elsewhere", || {
+        copy(&playground, "member-3", "late").is_some()
+    })
+    .await;
+    assert!(took < Duration::from_millis(200), "{took:?}");
+    // Every object says so.
+    tokio::time::sleep(seconds(60)).await;
+    assert_eq!(
+        reported(&playground, "ConfigMap", "late"),
+        ["member-1", "member-2: CreationTimedOut", "member-3"]
+    );
+    for n in 0..10 {
+        let status = reported(&playground, "ConfigMap", &format!("settings-{n}"));
+        assert!(
+            matches!(status.as_slice(), [a, b, c] if a == "member-1" && b.starts_with("member-2: ") && c == "member-3"),
+            "{status:?}"
+        );
+    }
+    member.lift_all();
+    playground.settle(PATIENCE).await.unwrap();
+    for n in 0..10 {
+        let object = format!("settings-{n}");
+        assert_eq!(propagation(&playground, "ConfigMap", &object), "True");
+        assert_eq!(
+            copy(&playground, "member-2", &object).unwrap()["data"],
+            copy(&playground, "member-1", &object).unwrap()["data"]
+        );
+    }
+}
+
+// INV-B3: an outage costs the dead a trickle, the others nothing, and its end one write an object.
+#[tokio::test(start_paused = true)]
+async fn an_outage_costs_little() {
+    let playground = start(PlaygroundOptions::default().members(3)).await;
+    open_shop(&playground).await;
+    playground
+        .apply((0..10).map(|n| config_map(&format!("settings-{n}"), &everywhere())))
+        .await
+        .unwrap();
+    playground.settle(PATIENCE).await.unwrap();
+    let member = playground.member("member-2").unwrap();
+    let down = member.inject(Fault::new(Effect::Refuse));
+    until("it is reported", || !ready(&playground, "member-2")).await;
+    playground.settle(PATIENCE).await.unwrap();
+    forget_requests(&playground);
+    tokio::time::sleep(seconds(600)).await;
+    assert_eq!(
+        requests(&playground),
+        BTreeMap::new(),
+        "nothing is tried while it is known to be down"
+    );
+    let patch = json!({"spec": {"template": {"data": {"colour": "red"}}}});
+    playground
+        .patch(&federated_type("ConfigMap"), &name("settings-3"), &patch)
+        .await
+        .unwrap();
+    playground.settle(PATIENCE).await.unwrap();
+    forget_requests(&playground);
+    member.lift(down);
+    until("it is ready", || ready(&playground, "member-2")).await;
+    playground.settle(PATIENCE).await.unwrap();
+    let in_members: Vec<_> = writes(&playground)
+        .into_iter()
+        .filter(|write| !write.starts_with("host"))
+        .collect();
+    assert_eq!(
+        in_members,
+        ["member-2 update configmaps"],
+        "only what differs"
+    );
+}
