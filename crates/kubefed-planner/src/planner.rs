@@ -136,13 +136,13 @@ impl Planner {
         }
         task.run(&mut self.memory);
         self.ideal.clone_from(&self.memory.shares);
+        let Some(stopped_max) = task.demand.moves.stopped_max else {
+            return false;
+        };
         let runs = task
             .candidates
             .iter()
             .any(|candidate| candidate.current > 0);
-        let Some(stopped_max) = task.demand.moves.stopped_max else {
-            return false;
-        };
         if runs && !everywhere {
             let kept: u64 = task.bound(&mut self.memory, Bounds::Kept);
             if kept > task.total {

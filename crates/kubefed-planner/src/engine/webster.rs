@@ -72,19 +72,22 @@ impl Engine {
         let (below, above) = scratch.bracket(total as f64, weight_sum, weight_max);
         let (below, above) = (below * (1.0 - UNSURE), above * (1.0 + UNSURE));
 
-        let mut missing = total;
+        let mut placed = 0;
         scratch.units.clear();
-        let shares = self.claims.iter().zip(0..).map(|(claim, index)| {
-            let share = claim.round(below);
-            missing -= u64::from(share);
-            if claim.round(above) > share {
-                scratch.units.push(Unit::new(claim, share, index));
+        let bounds = scratch.lows.iter().zip(&scratch.highs);
+        let doubles = scratch.weights.iter().zip(bounds);
+        for (index, (&weight, (&low, &high))) in doubles.enumerate() {
+            let share = rounded(below * weight, low, high);
+            placed += u64::from(share);
+            self.shares.push(share);
+            if rounded(above * weight, low, high) > share {
+                scratch
+                    .units
+                    .push(Unit::new(&self.claims[index], share, index));
             }
-            share
-        });
-        self.shares.extend(shares);
+        }
 
-        let missing = missing as usize;
+        let missing = (total - placed) as usize;
         if missing > 0 && missing < scratch.units.len() {
             let order = |a: &Unit, b: &Unit| {
                 a.order(b)
@@ -98,16 +101,10 @@ impl Engine {
     }
 }
 
-impl Claim {
-    /// The share at a level. The same operations as in [`Scratch::probe`].
-    fn round(&self, level: f64) -> u32 {
-        let share = clamp(
-            level * self.weight as f64,
-            f64::from(self.low),
-            f64::from(self.high),
-        );
-        ((share + ROUNDING) - ROUNDING) as u32
-    }
+/// The nearest integer to a share within its bounds, which are below 2^32.
+fn rounded(share: f64, low: f64, high: f64) -> u32 {
+    // The sum is an integer between 2^52 and 2^53, whose mantissa is the rounded share.
+    (clamp(share, low, high) + ROUNDING).to_bits() as u32
 }
 
 /// Compiles to two instructions, unlike `f64::clamp`, which has to mind NaN.
@@ -117,14 +114,14 @@ fn clamp(value: f64, low: f64, high: f64) -> f64 {
 }
 
 impl Unit {
-    fn new(claim: &Claim, share: u32, index: u32) -> Self {
+    fn new(claim: &Claim, share: u32, index: usize) -> Self {
         let odd = 2 * u64::from(share) + 1;
         Self {
             crossing: odd as f64 / claim.weight as f64,
             odd,
             weight: claim.weight,
             rank: mix(claim.rank),
-            index,
+            index: index as u32,
         }
     }
 
@@ -150,17 +147,17 @@ impl Scratch {
         self.weights.clear();
         self.lows.clear();
         self.highs.clear();
-        self.weights
-            .extend(claims.iter().map(|claim| claim.weight as f64));
-        self.lows
-            .extend(claims.iter().map(|claim| f64::from(claim.low)));
-        self.highs
-            .extend(claims.iter().map(|claim| f64::from(claim.high)));
-        let sum = self.weights.iter().sum();
-        let max = self
-            .weights
-            .iter()
-            .fold(0.0, |max, &weight| clamp(max, weight, f64::MAX));
+        let (mut sum, mut max) = (0.0, 0.0);
+        self.weights.extend(claims.iter().map(|claim| {
+            let weight = claim.weight as f64;
+            sum += weight;
+            max = if weight > max { weight } else { max };
+            weight
+        }));
+        let lows = claims.iter().map(|claim| f64::from(claim.low));
+        let highs = claims.iter().map(|claim| f64::from(claim.high));
+        self.lows.extend(lows);
+        self.highs.extend(highs);
         (sum, max)
     }
 
@@ -246,10 +243,11 @@ impl Probe {
         }
         // At the level of the exact shares, walk to the other side of the rounded ones.
         let short = total - self.count;
+        let wide = 0.85 / live;
         let length = match *step {
-            Some(length) => 2.0 * length,
-            None if self.free > 0.0 => (0.85 / live).min(2.0 * short.abs() / self.free),
-            None => 0.85 / live,
+            Some(length) => wide.max(2.0 * length),
+            None if self.free > 0.0 => wide.min(2.0 * short.abs() / self.free),
+            None => wide,
         };
         let length = length.max(self.level * UNSURE);
         *step = Some(length);
