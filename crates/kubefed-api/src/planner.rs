@@ -2,7 +2,7 @@
 //!
 //! [`ReplicaPreferences`] are read from the spec of a [`ReplicaSchedulingPreference`], or from the
 //! annotation that federation v1 put on a federated object. They give the demand and the candidates of
-//! either planner: [`compat`](kubefed_planner::compat) accepts whatever is stored, as the original does;
+//! either planner: [`compat`] accepts whatever is stored, as the original does;
 //! our own strategies want numbers that make sense, and errors say where they do not.
 //!
 //! ```
