@@ -40,11 +40,13 @@
 #![no_std]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "program"))]
 extern crate std;
 
 pub mod capacity;
 pub mod compat;
+#[cfg(feature = "program")]
+pub mod program;
 pub mod strategy;
 
 mod assignment;
