@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use kubefed_api::kube::Resource;
-use kubefed_api::{ResourceType, Scope as ResourceScope};
+use kubefed_api::{QualifiedName, ResourceType, Scope as ResourceScope};
 use kubefed_informer::{
     ClientLimits, Clock, Connect, Fleet, FleetConfig, KnownScope, KubeFedClusters, guarded,
 };
@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::Options;
 use crate::cluster_health::ClusterHealth;
+use crate::explanations::{Explanation, Explanations};
 use crate::host::Host;
 use crate::type_config::TypeConfigs;
 
@@ -23,6 +24,7 @@ pub(crate) struct Context {
     pub(crate) dispatcher: Dispatcher,
     pub(crate) options: Options,
     pub(crate) clock: Clock,
+    pub(crate) explanations: Explanations,
 }
 
 impl Context {
@@ -81,6 +83,7 @@ impl ControlPlane {
             client,
             options,
             clock,
+            explanations: Explanations::default(),
         });
         let (shutdown, stopped) = watch::channel(false);
         let type_configs = Arc::new(TypeConfigs::new(Arc::clone(&context)));
@@ -103,6 +106,13 @@ impl ControlPlane {
     /// What is queued, under way or failing, in words; empty once nothing moves.
     pub async fn moving(&self) -> Vec<String> {
         self.type_configs.moving().await
+    }
+
+    /// Why a federated object was not as desired when it was last looked at, in words that the wire has
+    /// no room for; `None` if all was well.
+    pub fn explain(&self, federated: &ResourceType, name: &QualifiedName) -> Option<Explanation> {
+        let federated = federated.qualified_plural();
+        self.context.explanations.of(federated, name)
     }
 
     /// Begins no new reconcile, lets those that have begun finish, and ends.

@@ -27,12 +27,14 @@
 
 mod cluster_health;
 mod control_plane;
+mod explanations;
 mod host;
 mod options;
 mod sync;
 mod type_config;
 
 pub use control_plane::ControlPlane;
+pub use explanations::Explanation;
 pub use kubefed_informer;
 pub use kubefed_runtime;
 pub use options::Options;

@@ -83,6 +83,12 @@ pub(crate) async fn delete(
     .await
 }
 
+/// The JSON at a path of the API server.
+pub(crate) async fn read(client: &Client, path: &str) -> Result<Value, Error> {
+    let request = http::Request::get(path).body(Vec::new());
+    client.request(request.map_err(Error::HttpError)?).await
+}
+
 fn path(resource: &ResourceType, namespace: Option<&str>) -> Request {
     Request::new(DynamicObject::url_path(&resource.api_resource(), namespace))
 }

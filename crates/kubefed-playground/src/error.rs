@@ -10,8 +10,12 @@ pub struct Error {
 #[derive(Debug)]
 enum Cause {
     Call(kube::Error),
-    Unsettled(Vec<String>),
+    Unsettled {
+        moving: Vec<String>,
+        problems: Vec<String>,
+    },
     Said(String),
+    Problems(Vec<String>),
 }
 
 impl Error {
@@ -29,17 +33,34 @@ impl Error {
         }
     }
 
-    pub(crate) fn unsettled(step: impl Into<String>, moving: Vec<String>) -> Self {
+    pub(crate) fn problems(step: impl Into<String>, problems: Vec<String>) -> Self {
         Self {
             step: step.into(),
-            cause: Cause::Unsettled(moving),
+            cause: Cause::Problems(problems),
+        }
+    }
+
+    /// The same error of a larger step.
+    pub(crate) fn within(mut self, step: &str) -> Self {
+        self.step = format!("{step}: {}", self.step);
+        self
+    }
+
+    pub(crate) fn unsettled(
+        step: impl Into<String>,
+        moving: Vec<String>,
+        problems: Vec<String>,
+    ) -> Self {
+        Self {
+            step: step.into(),
+            cause: Cause::Unsettled { moving, problems },
         }
     }
 
     /// What is still moving, where the playground did not settle in time.
     pub fn moving(&self) -> Option<&[String]> {
         match &self.cause {
-            Cause::Unsettled(moving) => Some(moving),
+            Cause::Unsettled { moving, .. } => Some(moving),
             _ => None,
         }
     }
@@ -47,20 +68,24 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.step)?;
+        write!(f, "{}:", self.step)?;
         match &self.cause {
-            Cause::Call(kube::Error::Api(status)) => f.write_str(&status.message),
-            Cause::Call(error) => error.fmt(f),
-            Cause::Said(message) => f.write_str(message),
-            Cause::Unsettled(moving) => {
-                write!(
-                    f,
-                    "not settled in time, still moving: {}",
-                    moving.join("; ")
-                )
+            Cause::Call(kube::Error::Api(status)) => write!(f, " {}", status.message),
+            Cause::Call(error) => write!(f, " {error}"),
+            Cause::Said(message) => write!(f, " {message}"),
+            Cause::Problems(problems) => lines(f, problems),
+            Cause::Unsettled { moving, problems } => {
+                f.write_str(" not settled in time, still moving:")?;
+                lines(f, moving)?;
+                lines(f, problems)
             }
         }
     }
+}
+
+/// Each on a line of its own: there may be many.
+fn lines(f: &mut fmt::Formatter<'_>, list: &[String]) -> fmt::Result {
+    list.iter().try_for_each(|line| write!(f, "\n  {line}"))
 }
 
 impl std::error::Error for Error {

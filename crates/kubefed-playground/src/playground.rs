@@ -12,11 +12,12 @@ use kubefed_controllers::kubefed_informer::{
 };
 use kubefed_controllers::kubefed_runtime::QueueOptions;
 use kubefed_controllers::{ControlPlane, Options};
-use kubefed_sim::{Cluster, ClusterOptions, Network};
+use kubefed_sim::{Cluster, ClusterOptions, Network, NodeOptions, PodTimes};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::api;
+use crate::walk::Progress;
 use crate::{Error, Snapshot};
 
 /// Nothing may change for this long before a fleet counts as settled: longer than any delay between a
@@ -25,6 +26,14 @@ const QUIET: Duration = Duration::from_millis(400);
 
 /// How often a fleet that is not settled is looked at.
 const LOOK: Duration = Duration::from_millis(25);
+
+/// Long enough that a rollout can be watched, short enough that one of a few replicas ends within a
+/// second.
+const POD_TIMES: PodTimes = PodTimes::new()
+    .start(Duration::from_millis(100))
+    .ready(Duration::from_millis(150))
+    .run(Duration::from_millis(500))
+    .stop(Duration::from_millis(100));
 
 /// How a [`Playground`] is set up.
 ///
@@ -130,9 +139,13 @@ impl Playground {
         network.attach(&host);
         let mut members = BTreeMap::new();
         for index in 1..=options.members {
-            let name = format!("member-{index}");
+            let name = member_name(index);
             let seed = options.seed.wrapping_add(index as u64);
-            let member = Cluster::on_clock(ClusterOptions::new(&name).seed(seed), sim_clock);
+            let member = ClusterOptions::new(&name)
+                .seed(seed)
+                .nodes(nodes(index - 1))
+                .pod_times(POD_TIMES);
+            let member = Cluster::on_clock(member, sim_clock);
             network.attach(&member);
             members.insert(name, member);
         }
@@ -167,6 +180,16 @@ impl Playground {
         self.members
             .iter()
             .map(|(name, cluster)| (name.as_str(), cluster))
+    }
+
+    pub(crate) fn existing_member(&self, name: &str) -> Result<&Cluster, Error> {
+        let member = self.members.get(name);
+        member.ok_or_else(|| Error::said(name, "there is no such member"))
+    }
+
+    /// The names `member-1`, `member-2`, ... by number.
+    pub(crate) fn members_in_order(&self) -> impl Iterator<Item = String> {
+        (1..=self.members.len()).map(member_name)
     }
 
     /// A client for the host cluster.
@@ -263,9 +286,17 @@ impl Playground {
         Ok(())
     }
 
+    pub(crate) fn remember_type(&mut self, pair: (ResourceType, ResourceType)) {
+        self.types.push(pair);
+    }
+
     /// What is where: every federated object in every cluster.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::take(&self.host, &self.members, &self.types)
+        let explain = |federated: &ResourceType, name: &QualifiedName| {
+            let control_plane = self.control_plane.as_ref()?;
+            control_plane.explain(federated, name)
+        };
+        Snapshot::take(&self.host, &self.members, &self.types, explain)
     }
 
     /// Waits until nothing moves any more: the loops have nothing to do, every federated object's
@@ -275,30 +306,72 @@ impl Playground {
     ///
     /// That does not happen in time. The error says what is still moving.
     pub async fn settle(&self, timeout: Duration) -> Result<(), Error> {
+        let settled = self.settle_when(timeout, |_| Ok(()), |_, _| ()).await;
+        settled.map(drop)
+    }
+
+    /// Waits until the world is as expected and nothing moves any more, as [`Playground::settle`]
+    /// does, and gives what is then where. Every new state is shown to `watch` on the way, with what
+    /// is still moving.
+    ///
+    /// # Errors
+    ///
+    /// That does not happen in time. The error says what is not as expected and what is moving.
+    pub async fn settle_when(
+        &self,
+        timeout: Duration,
+        expected: impl Fn(&Snapshot) -> Result<(), String>,
+        mut watch: impl FnMut(&Snapshot, &[String]),
+    ) -> Result<Snapshot, Error> {
         let deadline = Instant::now() + timeout;
-        let mut versions = self.versions();
         let mut quiet_since = Instant::now();
+        let mut versions = self.versions();
+        let mut snapshot = self.snapshot();
         loop {
             let mut moving = match &self.control_plane {
                 Some(control_plane) => control_plane.moving().await,
                 None => Vec::new(),
             };
-            moving.extend(self.snapshot().moving());
+            moving.extend(snapshot.moving());
+            moving.extend(expected(&snapshot).err());
             let now = self.versions();
             if now != versions || !moving.is_empty() {
-                versions = now;
                 quiet_since = Instant::now();
             }
             if quiet_since.elapsed() >= QUIET {
-                return Ok(());
+                return Ok(snapshot);
             }
+            watch(&snapshot, &moving);
             if Instant::now() >= deadline {
                 if moving.is_empty() {
                     moving.push("some cluster is still being written to".to_owned());
                 }
-                return Err(Error::unsettled("settle", moving));
+                return Err(Error::unsettled("settle", moving, snapshot.problems()));
             }
             tokio::time::sleep(LOOK).await;
+            // Looking at everything costs time in a large fleet, so it is done only after a change.
+            if self.versions() != versions {
+                versions = self.versions();
+                snapshot = self.snapshot();
+                quiet_since = Instant::now();
+            }
+        }
+    }
+
+    /// Shows every change of what is where, for ever.
+    pub async fn watch(&self, mut observe: impl FnMut(Progress<'_>)) {
+        let mut shown = self.snapshot();
+        let mut versions = self.versions();
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if self.versions() != versions {
+                versions = self.versions();
+                let snapshot = self.snapshot();
+                if snapshot.rows() != shown.rows() {
+                    observe(Progress::Changed(&snapshot));
+                }
+                shown = snapshot;
+            }
         }
     }
 
@@ -346,7 +419,7 @@ impl Playground {
         for (target, schema) in default_targets() {
             self.enable(&target, schema).await?;
         }
-        let members: Vec<_> = self.members.keys().cloned().collect();
+        let members: Vec<_> = self.members_in_order().collect();
         for (index, name) in members.iter().enumerate() {
             self.join(name, index).await?;
         }
@@ -428,6 +501,21 @@ impl fmt::Debug for Playground {
             .field("control_plane", &self.control_plane)
             .finish_non_exhaustive()
     }
+}
+
+/// Three, one or two machines, in the region of the member.
+fn nodes(index: usize) -> impl Iterator<Item = NodeOptions> {
+    let region = REGIONS[index % REGIONS.len()];
+    let machines = match SIZES[index % SIZES.len()] {
+        "large" => 3,
+        "medium" => 2,
+        _ => 1,
+    };
+    (1..=machines).map(move |number| NodeOptions::new(format!("node-{number}")).region(region))
+}
+
+fn member_name(number: usize) -> String {
+    format!("member-{number}")
 }
 
 fn client_of(network: &Network, cluster: &Cluster) -> Result<Client, Error> {

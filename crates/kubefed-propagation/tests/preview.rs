@@ -92,15 +92,15 @@ fn a_federated_namespace_bounds_its_objects_wherever_it_stands() {
     let namespace = federated(
         "FederatedNamespace",
         "shop",
-        json!({"placement": {"clusters": [{"name": "lima"}]}}),
+        json!({"placement": {"clusters": [{"name": "member-2"}]}}),
     );
     let preview = preview(&format!("{web}\n{namespace}"), PreviewOptions::new());
     let text = preview.to_string();
     assert!(
-        text.contains("  berlin  nothing (the federated namespace does not select this cluster)"),
+        text.contains("  member-1  nothing (the federated namespace does not select this cluster)"),
         "{text}"
     );
-    assert!(text.contains("  lima    create (labels match"), "{text}");
+    assert!(text.contains("  member-2  create (labels match"), "{text}");
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn names_that_nothing_answers_to_are_pointed_out() {
         "FederatedConfigMap",
         "web",
         json!({
-            "placement": {"clusters": [{"name": "berlin"}, {"name": "mars"}]},
+            "placement": {"clusters": [{"name": "member-1"}, {"name": "mars"}]},
             "overrides": [{"clusterName": "venus"}],
         }),
     );
@@ -166,7 +166,7 @@ fn check(bad: &str, expected: &[&str]) {
         federated(
             "FederatedConfigMap",
             name,
-            json!({"placement": {"clusters": [{"name": "lima"}]}}),
+            json!({"placement": {"clusters": [{"name": "member-2"}]}}),
         )
     };
     let text = format!("{}\n---\n{bad}\n---\n{}\n", good("first"), good("last"));
@@ -199,8 +199,8 @@ fn bad_documents_are_named_and_leave_the_others_alone() {
     let overridden = |list: Value| {
         web(json!({"template": {"data": {"list": [1, 2]}}, "placement": all(), "overrides": list}))
     };
-    let of_lima =
-        |list: Value| overridden(json!([{"clusterName": "lima", "clusterOverrides": list}]));
+    let of_second =
+        |list: Value| overridden(json!([{"clusterName": "member-2", "clusterOverrides": list}]));
     const WEB: &str = "3: FederatedConfigMap shop/web: ";
     let at = |text: &str| format!("{WEB}{text}");
 
@@ -216,8 +216,8 @@ fn bad_documents_are_named_and_leave_the_others_alone() {
         &["3: KubeFedCluster x: apiVersion: expected core.kubefed.io/v1beta1"],
     );
     check(
-        "apiVersion: core.kubefed.io/v1beta1\nkind: KubeFedCluster\nmetadata: {name: lima}",
-        &["3: KubeFedCluster lima: metadata.name: the cluster was given before"],
+        "apiVersion: core.kubefed.io/v1beta1\nkind: KubeFedCluster\nmetadata: {name: member-2}",
+        &["3: KubeFedCluster member-2: metadata.name: the cluster was given before"],
     );
     check(
         "apiVersion: core.kubefed.io/v1beta1\nkind: KubeFedCluster\nmetadata: {name: Not-A-Name}",
@@ -269,42 +269,42 @@ fn bad_documents_are_named_and_leave_the_others_alone() {
         &[&at("spec.overrides: expected a list, found an object")],
     );
     check(
-        &overridden(json!([{"clusterName": "lima"}, {"clusterName": "lima"}])),
+        &overridden(json!([{"clusterName": "member-2"}, {"clusterName": "member-2"}])),
         &[&at(
-            "cluster lima: spec.overrides[1].clusterName: cluster \"lima\" appears more than once",
+            "cluster member-2: spec.overrides[1].clusterName: cluster \"member-2\" appears more than once",
         )],
     );
     check(
-        &of_lima(json!([{"path": "/kind", "value": "Pod"}])),
+        &of_second(json!([{"path": "/kind", "value": "Pod"}])),
         &[&at(
-            "cluster lima: spec.overrides[0].clusterOverrides[0].path: override[0] for cluster \"lima\" has an invalid path: /kind",
+            "cluster member-2: spec.overrides[0].clusterOverrides[0].path: override[0] for cluster \"member-2\" has an invalid path: /kind",
         )],
     );
     check(
-        &of_lima(json!([{"path": "/no/where", "value": 1}])),
+        &of_second(json!([{"path": "/no/where", "value": 1}])),
         &[&at(
-            "cluster lima: cannot apply the overrides: clusterOverrides[0]: replace \"/no/where\": \"/no\" does not exist",
+            "cluster member-2: cannot apply the overrides: clusterOverrides[0]: replace \"/no/where\": \"/no\" does not exist",
         )],
     );
     check(
-        &of_lima(json!([{"path": "/data/list/-3", "value": 1}])),
+        &of_second(json!([{"path": "/data/list/-3", "value": 1}])),
         &[&at(
-            "cluster lima: cannot apply the overrides: clusterOverrides[0]: replace \"/data/list/-3\": index -3 is out of range, the list has 2 elements",
+            "cluster member-2: cannot apply the overrides: clusterOverrides[0]: replace \"/data/list/-3\": index -3 is out of range, the list has 2 elements",
         )],
     );
     check(
-        &of_lima(json!([{"path": "/metadata", "value": {"name": "x"}}])),
+        &of_second(json!([{"path": "/metadata", "value": {"name": "x"}}])),
         &[&at(
-            "cluster lima: cannot apply the overrides: metadata.namespace: no override may change this",
+            "cluster member-2: cannot apply the overrides: metadata.namespace: no override may change this",
         )],
     );
     let many: Vec<_> = (0..10_000)
         .map(|n| json!({"op": "add", "path": format!("/data/k{n}"), "value": "v"}))
         .collect();
     check(
-        &of_lima(json!(many)),
+        &of_second(json!(many)),
         &[&at(
-            "cluster lima: spec.overrides[0].clusterOverrides: 10000 overrides for cluster \"lima\", at most 1000 are allowed",
+            "cluster member-2: spec.overrides[0].clusterOverrides: 10000 overrides for cluster \"member-2\", at most 1000 are allowed",
         )],
     );
 }
@@ -337,14 +337,14 @@ fn oversized_and_deep_objects_are_refused() {
     let deep = format!("{}1{}", "{\"a\":".repeat(70), "}".repeat(70));
     let value: Value = serde_json::from_str(&deep).unwrap();
     let overrides =
-        json!([{"clusterName": "lima", "clusterOverrides": [{"path": "/data", "value": value}]}]);
+        json!([{"clusterName": "member-2", "clusterOverrides": [{"path": "/data", "value": value}]}]);
     let text = problems(&federated(
         "FederatedConfigMap",
         "web",
         json!({"placement": {"clusterSelector": {}}, "overrides": overrides}),
     ));
     assert!(
-        text.contains("cluster lima: ") && text.contains("nested more than 64 levels deep"),
+        text.contains("cluster member-2: ") && text.contains("nested more than 64 levels deep"),
         "{text}"
     );
 

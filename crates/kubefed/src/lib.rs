@@ -10,6 +10,7 @@
 //! | [`informer`] | `kubefed-informer` | the fleet: which clusters there are, their health, what they hold |
 //! | [`runtime`] | `kubefed-runtime` | a fair queue, a runner, and guarded writes to members |
 //! | [`controllers`] | `kubefed-controllers` | KubeFed's loops |
+//! | [`cli`] | `kubefed-cli` | tables and a live view for people |
 //! | [`sim`] | `kubefed-sim` | simulated Kubernetes clusters |
 //! | [`playground`] | `kubefed-playground` | a host, members and the control plane in one process |
 //!
@@ -27,6 +28,7 @@
 //! ```
 
 pub use kubefed_api as api;
+pub use kubefed_cli as cli;
 pub use kubefed_controllers as controllers;
 pub use kubefed_informer as informer;
 pub use kubefed_playground as playground;

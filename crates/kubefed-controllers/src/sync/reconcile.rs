@@ -16,6 +16,7 @@ use kubefed_runtime::{Dispatched, MemberObject, ReconcileKey, Requeue};
 use super::Sync;
 use super::calls::Call;
 use super::observe::{FIRST_LIST, HostObject, World};
+use crate::explanations::Explanation;
 use crate::host::HostError;
 
 /// Direct reads and second decisions for one cluster in one reconcile. Each round after the first
@@ -356,6 +357,11 @@ impl Sync {
     /// Sets free the copies of a federated object that does not exist. They are never deleted.
     async fn free_orphans(self: &Arc<Self>, name: &QualifiedName) -> Requeue {
         self.records.forget(name);
+        self.context.explanations.explain(
+            self.kinds.federated.qualified_plural(),
+            name,
+            Explanation::default(),
+        );
         let target = self.target_name(name);
         let mut calls = Vec::new();
         for (member, copy) in self.orphans(&target) {

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kubefed_api::{ClusterName, FederatedObject, FederatedStatus};
-use kubefed_propagation::{Report, Undetermined};
+use kubefed_propagation::{Action, Outcome, Report, Undetermined};
 use serde_json::{Value, json};
 
 use super::Sync;
 use super::observe::World;
 use super::reconcile::Settled;
+use crate::explanations::Explanation;
 use crate::host::HostError;
 
 impl Sync {
@@ -21,6 +22,11 @@ impl Sync {
         world: &World,
         settled: &BTreeMap<ClusterName, Settled>,
     ) -> Result<Option<Arc<FederatedObject>>, HostError> {
+        self.context.explanations.explain(
+            self.kinds.federated.qualified_plural(),
+            object.name(),
+            explanation(world, settled),
+        );
         let Some(report) = report(object, world, settled) else {
             return Ok(None);
         };
@@ -45,6 +51,26 @@ impl Sync {
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// What the status has no room for: the words behind each cluster's status.
+fn explanation(world: &World, settled: &BTreeMap<ClusterName, Settled>) -> Explanation {
+    let words = |(cluster, settled): (&ClusterName, &Settled)| {
+        let status = settled.status().filter(|status| !status.is_ok())?;
+        let words = match (&settled.outcome, &settled.decision.action) {
+            (Some(Outcome::Failed { message, .. }), _) => message.clone(),
+            // Its status is told beside it.
+            (_, Action::Refuse(refusal)) => refusal.message.clone(),
+            (_, Action::Wait(waiting)) => waiting.to_string(),
+            _ => status.to_string(),
+        };
+        Some((cluster.clone(), words))
+    };
+    let undetermined = world.federation.placement().undetermined();
+    Explanation {
+        whole: undetermined.map_or_else(String::new, |why| why.to_string()),
+        clusters: settled.iter().filter_map(words).collect(),
     }
 }
 
