@@ -111,7 +111,7 @@ impl Options {
             ConfigScope::Namespaced => Scope::Limited,
             _ => Scope::Cluster,
         };
-        let delay = |given: Option<GoDuration>| given.and_then(|given| given.to_std());
+        let delay = |given: Option<GoDuration>| given.and_then(GoDuration::to_std);
         let durations = spec.controller_duration.clone().unwrap_or_default();
         self.available_delay = delay(durations.available_delay).unwrap_or(self.available_delay);
         self.unavailable_delay =

@@ -336,8 +336,7 @@ fn oversized_and_deep_objects_are_refused() {
 
     let deep = format!("{}1{}", "{\"a\":".repeat(70), "}".repeat(70));
     let value: Value = serde_json::from_str(&deep).unwrap();
-    let overrides =
-        json!([{"clusterName": "member-2", "clusterOverrides": [{"path": "/data", "value": value}]}]);
+    let overrides = json!([{"clusterName": "member-2", "clusterOverrides": [{"path": "/data", "value": value}]}]);
     let text = problems(&federated(
         "FederatedConfigMap",
         "web",

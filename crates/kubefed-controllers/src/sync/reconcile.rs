@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
 use kubefed_api::{ClusterName, FederatedObject, PropagationStatus, QualifiedName};
 use kubefed_propagation::{
     Action, Decision, Failure, Member, Observation, Outcome, Waiting, decide, decide_orphan,
