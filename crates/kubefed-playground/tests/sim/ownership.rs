@@ -374,7 +374,7 @@ async fn the_end_of_an_object_in_the_way_is_noticed() {
     assert!(took <= seconds(61), "{took:?}");
 }
 
-pub async fn delete_in(playground: &Playground, member: &str) {
+pub(crate) async fn delete_in(playground: &Playground, member: &str) {
     use kubefed_playground::kubefed_sim::k8s_openapi::api::core::v1::ConfigMap;
     let client = playground.member(member).unwrap().client();
     let api: kube::Api<ConfigMap> = kube::Api::namespaced(client, NAMESPACE);

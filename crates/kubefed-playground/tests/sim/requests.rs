@@ -16,7 +16,7 @@ use crate::scene::*;
 fn requests(playground: &Playground) -> BTreeMap<String, usize> {
     let all = std::iter::once(playground.host()).chain(playground.members().map(|(_, c)| c));
     let mut counts = BTreeMap::new();
-    for request in all.flat_map(|cluster| cluster.requests()) {
+    for request in all.flat_map(kubefed_playground::kubefed_sim::Cluster::requests) {
         let reading = matches!(request.verb, Verb::List | Verb::Watch | Verb::NonResource);
         let ours = request.user_agent.starts_with("kubefed");
         if !ours || reading || request.resource.starts_with("kubefedclusters") {

@@ -12,22 +12,22 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 /// Virtual time, so generous: it bounds how long a failing test runs.
-pub const PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The namespace that the scenarios play in.
-pub const NAMESPACE: &str = "shop";
+pub(crate) const NAMESPACE: &str = "shop";
 
-pub fn seconds(seconds: u64) -> Duration {
+pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
 /// A fleet with short delays.
-pub async fn fleet(members: usize) -> Playground {
+pub(crate) async fn fleet(members: usize) -> Playground {
     start(PlaygroundOptions::default().members(members)).await
 }
 
 /// A fleet with the delays and the health check of production.
-pub async fn production(members: usize, options: Options) -> Playground {
+pub(crate) async fn production(members: usize, options: Options) -> Playground {
     let options = PlaygroundOptions::default()
         .members(members)
         .control_plane(options)
@@ -35,20 +35,20 @@ pub async fn production(members: usize, options: Options) -> Playground {
     start(options).await
 }
 
-pub async fn start(options: PlaygroundOptions) -> Playground {
+pub(crate) async fn start(options: PlaygroundOptions) -> Playground {
     let playground = Playground::start(options).await.unwrap();
     playground.settle(PATIENCE).await.unwrap();
     playground
 }
 
 /// A fleet with short delays in which the namespace is federated to every cluster.
-pub async fn shop(members: usize) -> Playground {
+pub(crate) async fn shop(members: usize) -> Playground {
     let playground = fleet(members).await;
     open_shop(&playground).await;
     playground
 }
 
-pub async fn open_shop(playground: &Playground) {
+pub(crate) async fn open_shop(playground: &Playground) {
     playground
         .apply([federated_namespace(&everywhere())])
         .await
@@ -57,21 +57,21 @@ pub async fn open_shop(playground: &Playground) {
 }
 
 /// The placement in every cluster.
-pub fn everywhere() -> Value {
+pub(crate) fn everywhere() -> Value {
     json!({"clusterSelector": {}})
 }
 
 /// The placement in clusters by name.
-pub fn named(clusters: &[&str]) -> Value {
+pub(crate) fn named(clusters: &[&str]) -> Value {
     let clusters: Vec<_> = clusters.iter().map(|name| json!({"name": name})).collect();
     json!({"clusters": clusters})
 }
 
-pub fn federated_namespace(placement: &Value) -> Value {
+pub(crate) fn federated_namespace(placement: &Value) -> Value {
     federated("Namespace", NAMESPACE, placement, &json!({}))
 }
 
-pub fn config_map(name: &str, placement: &Value) -> Value {
+pub(crate) fn config_map(name: &str, placement: &Value) -> Value {
     federated(
         "ConfigMap",
         name,
@@ -81,7 +81,7 @@ pub fn config_map(name: &str, placement: &Value) -> Value {
 }
 
 /// A Deployment, whose copies have a generation. It has no replicas, so nothing waits for pods.
-pub fn deployment(name: &str, placement: &Value) -> Value {
+pub(crate) fn deployment(name: &str, placement: &Value) -> Value {
     let labels = json!({"app": name});
     let template = json!({
         "metadata": {"labels": labels},
@@ -106,31 +106,23 @@ fn federated(kind: &str, name: &str, placement: &Value, template: &Value) -> Val
 }
 
 /// An override of one cluster.
-pub fn override_of(cluster: &str, path: &str, value: &Value) -> Value {
+pub(crate) fn override_of(cluster: &str, path: &str, value: &Value) -> Value {
     json!([{"clusterName": cluster, "clusterOverrides": [{"path": path, "value": value}]}])
 }
 
-pub fn name(name: &str) -> QualifiedName {
+pub(crate) fn name(name: &str) -> QualifiedName {
     QualifiedName::namespaced(NAMESPACE, name)
 }
 
-pub fn system(name: &str) -> QualifiedName {
+pub(crate) fn system(name: &str) -> QualifiedName {
     QualifiedName::namespaced(well_known::DEFAULT_KUBEFED_NAMESPACE, name)
 }
 
-pub fn config_maps() -> ResourceType {
+pub(crate) fn config_maps() -> ResourceType {
     ResourceType::namespaced("", "v1", "ConfigMap", "configmaps")
 }
 
-pub fn namespaces() -> ResourceType {
-    ResourceType::cluster_scoped("", "v1", "Namespace", "namespaces")
-}
-
-pub fn deployments() -> ResourceType {
-    ResourceType::namespaced("apps", "v1", "Deployment", "deployments")
-}
-
-pub fn clusters() -> ResourceType {
+pub(crate) fn clusters() -> ResourceType {
     ResourceType::namespaced(
         "core.kubefed.io",
         "v1beta1",
@@ -140,38 +132,43 @@ pub fn clusters() -> ResourceType {
 }
 
 /// The federated type of a kind of the target group's default version.
-pub fn federated_type(kind: &str) -> ResourceType {
+pub(crate) fn federated_type(kind: &str) -> ResourceType {
     let kind = format!("Federated{kind}");
     let plural = format!("{}s", kind.to_lowercase());
     ResourceType::namespaced("types.kubefed.io", "v1beta1", &kind, &plural)
 }
 
 /// What one member holds of a ConfigMap.
-pub fn copy(playground: &Playground, member: &str, name: &str) -> Option<Value> {
+pub(crate) fn copy(playground: &Playground, member: &str, name: &str) -> Option<Value> {
     stored(playground, member, "configmaps", name)
 }
 
-pub fn stored(playground: &Playground, member: &str, resource: &str, name: &str) -> Option<Value> {
+pub(crate) fn stored(
+    playground: &Playground,
+    member: &str,
+    resource: &str,
+    name: &str,
+) -> Option<Value> {
     cluster(playground, member).object(resource, Some(NAMESPACE), name)
 }
 
 /// A federated object as the host holds it.
-pub fn host_object(playground: &Playground, kind: &str, name: &str) -> Option<Value> {
+pub(crate) fn host_object(playground: &Playground, kind: &str, name: &str) -> Option<Value> {
     let resource = federated_type(kind).qualified_plural();
     playground.host().object(&resource, Some(NAMESPACE), name)
 }
 
 /// The version object of a federated object.
-pub fn version_object(playground: &Playground, name: &str) -> Option<Value> {
+pub(crate) fn version_object(playground: &Playground, name: &str) -> Option<Value> {
     let resource = "propagatedversions.core.kubefed.io";
     playground.host().object(resource, Some(NAMESPACE), name)
 }
 
-pub fn is_managed(object: &Value) -> bool {
+pub(crate) fn is_managed(object: &Value) -> bool {
     object["metadata"]["labels"][well_known::MANAGED_LABEL] == well_known::MANAGED_VALUE
 }
 
-pub fn cluster<'a>(playground: &'a Playground, name: &str) -> &'a Cluster {
+pub(crate) fn cluster<'a>(playground: &'a Playground, name: &str) -> &'a Cluster {
     match name {
         "host" => playground.host(),
         name => playground.member(name).unwrap(),
@@ -179,7 +176,7 @@ pub fn cluster<'a>(playground: &'a Playground, name: &str) -> &'a Cluster {
 }
 
 /// The reported clusters of a federated object with their statuses, as `name` or `name: status`.
-pub fn reported(playground: &Playground, kind: &str, name: &str) -> Vec<String> {
+pub(crate) fn reported(playground: &Playground, kind: &str, name: &str) -> Vec<String> {
     let object = host_object(playground, kind, name).unwrap_or_default();
     let clusters = object["status"]["clusters"]
         .as_array()
@@ -196,7 +193,7 @@ pub fn reported(playground: &Playground, kind: &str, name: &str) -> Vec<String> 
 }
 
 /// The status and the reason of the condition `Propagation`.
-pub fn propagation(playground: &Playground, kind: &str, name: &str) -> String {
+pub(crate) fn propagation(playground: &Playground, kind: &str, name: &str) -> String {
     let object = host_object(playground, kind, name).unwrap_or_default();
     let condition = &object["status"]["conditions"][0];
     let word = |field: &str| condition[field].as_str().unwrap_or_default();
@@ -206,7 +203,7 @@ pub fn propagation(playground: &Playground, kind: &str, name: &str) -> String {
 }
 
 /// The clusters of the inventory annotation.
-pub fn inventory(playground: &Playground, kind: &str, name: &str) -> String {
+pub(crate) fn inventory(playground: &Playground, kind: &str, name: &str) -> String {
     let object = host_object(playground, kind, name).unwrap_or_default();
     let inventory = &object["metadata"]["annotations"][well_known::INVENTORY_ANNOTATION];
     inventory.as_str().unwrap_or_default().to_owned()
@@ -214,7 +211,7 @@ pub fn inventory(playground: &Playground, kind: &str, name: &str) -> String {
 
 /// Waits for something to become true and tells how long it took.
 #[track_caller]
-pub fn until<'a>(
+pub(crate) fn until<'a>(
     what: &'a str,
     test: impl Fn() -> bool + 'a,
 ) -> impl Future<Output = Duration> + 'a {
@@ -230,7 +227,7 @@ pub fn until<'a>(
 }
 
 /// Requests that change something, of all clusters, as `cluster verb resource`.
-pub fn writes(playground: &Playground) -> Vec<String> {
+pub(crate) fn writes(playground: &Playground) -> Vec<String> {
     let all = std::iter::once(playground.host()).chain(playground.members().map(|(_, c)| c));
     let of = |cluster: &Cluster| {
         let name = cluster.name().to_owned();
@@ -245,7 +242,7 @@ pub fn writes(playground: &Playground) -> Vec<String> {
     all.flat_map(of).collect()
 }
 
-pub fn forget_requests(playground: &Playground) {
+pub(crate) fn forget_requests(playground: &Playground) {
     playground.host().forget_requests();
     playground
         .members()
@@ -253,12 +250,12 @@ pub fn forget_requests(playground: &Playground) {
 }
 
 /// Whether a KubeFedCluster is reported to be ready.
-pub fn ready(playground: &Playground, member: &str) -> bool {
+pub(crate) fn ready(playground: &Playground, member: &str) -> bool {
     condition(playground, member, "Ready") == "True"
 }
 
 /// The status of a condition of a KubeFedCluster; empty if it is not stated.
-pub fn condition(playground: &Playground, member: &str, kind: &str) -> String {
+pub(crate) fn condition(playground: &Playground, member: &str, kind: &str) -> String {
     let object = cluster_object(playground, member).unwrap_or_default();
     let conditions = object["status"]["conditions"]
         .as_array()
@@ -273,7 +270,7 @@ pub fn condition(playground: &Playground, member: &str, kind: &str) -> String {
         .to_owned()
 }
 
-pub fn cluster_object(playground: &Playground, member: &str) -> Option<Value> {
+pub(crate) fn cluster_object(playground: &Playground, member: &str) -> Option<Value> {
     let resource = clusters().qualified_plural();
     let namespace = well_known::DEFAULT_KUBEFED_NAMESPACE;
     playground.host().object(&resource, Some(namespace), member)

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::scene::*;
 
-pub fn type_configs() -> ResourceType {
+pub(crate) fn type_configs() -> ResourceType {
     let (kind, plural) = ("FederatedTypeConfig", "federatedtypeconfigs");
     ResourceType::namespaced("core.kubefed.io", "v1beta1", kind, plural)
 }
