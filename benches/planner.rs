@@ -12,7 +12,7 @@
     reason = "a bench"
 )]
 
-#[path = "planner_inputs.rs"]
+#[path = "inputs/planner.rs"]
 mod inputs;
 
 use std::alloc::{GlobalAlloc, Layout, System};
