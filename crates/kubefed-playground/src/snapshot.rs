@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use kubefed_api::{
-    ClusterSelection, FederatedObject, KubeFedCluster, ObjectVersion, QualifiedName, ResourceType,
-    well_known,
+    ClusterSelection, FederatedObject, KubeFedCluster, ObjectVersion, PropagationStatus,
+    QualifiedName, ResourceType, well_known,
 };
 use kubefed_controllers::Explanation;
 use kubefed_sim::Cluster;
@@ -223,16 +223,17 @@ impl ObjectState {
         if !self.observed {
             return vec![format!("{name} has not been reported")];
         }
-        let unready = self.clusters.iter().filter(|copy| copy.is_propagated());
-        let unready = unready.filter(|copy| !copy.is_rolled_out());
-        let unready = unready.filter_map(|copy| {
+        let moving = self.clusters.iter().filter_map(|copy| {
+            let (cluster, status) = (&copy.cluster, copy.status.as_deref()?);
+            // Between two attempts no loop has anything in work.
+            if PropagationStatus::from(status).is_retried() {
+                return Some(format!("{name} in {cluster}: {status}, to be tried again"));
+            }
             let (ready, wanted) = copy.replicas()?;
-            let cluster = &copy.cluster;
-            Some(format!(
-                "{name} in {cluster}: {ready} of {wanted} replicas ready"
-            ))
+            let moves = copy.is_propagated() && !copy.is_rolled_out();
+            moves.then(|| format!("{name} in {cluster}: {ready} of {wanted} replicas ready"))
         });
-        unready.collect()
+        moving.collect()
     }
 
     fn problems(&self) -> Vec<String> {

@@ -215,6 +215,7 @@ spec: {template: {spec: {replicas: -1}}, placement: {clusters: [{name: member-1}
 "#;
     let problems = [
         "not settled in time: FederatedDeployment: ",
+        "not settled in time: Deployment data/negative in member-1: CreationFailed, to be tried again",
         "Deployment data/negative in member-1: CreationFailed: Deployment.apps \"negative\" is invalid",
     ];
     check(text, &problems).await;
