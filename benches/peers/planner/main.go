@@ -29,7 +29,7 @@ var (
 
 const keys = 16
 
-// random is SplitMix64, as in benches/planner_inputs.rs.
+// random is SplitMix64, as in benches/inputs/planner.rs.
 type random uint64
 
 func (r *random) below(bound int64) int64 {
