@@ -16,7 +16,7 @@ pub struct LiveView<W: Write> {
     out: W,
     terminal: Terminal,
     /// Lines of the terminal that the next drawing replaces.
-    drawn: usize,
+    drawn: Vec<String>,
     /// What was printed last for each row, where nothing can be redrawn.
     printed: Option<Table>,
     widths: Vec<usize>,
@@ -36,7 +36,7 @@ impl<W: Write> LiveView<W> {
         Self {
             out,
             terminal,
-            drawn: 0,
+            drawn: Vec::new(),
             printed: None,
             widths: Vec::new(),
             failure: None,
@@ -52,30 +52,30 @@ impl<W: Write> LiveView<W> {
         let mut lines = self.lines(table, rows);
         let progress = Cell::new(progress, Tone::Moving);
         lines.push(line(&[progress], &[], self.terminal.columns(), true));
-        self.replace(&lines, lines.len());
+        self.redraw(lines);
     }
 
     /// Shows how things are once they rest.
     pub fn rest(&mut self, table: &Table) {
         if self.terminal.is_live() {
             let lines = self.lines(table, self.terminal.rows());
-            self.replace(&lines, lines.len());
+            self.redraw(lines);
             return;
         }
         let lines = self.changed_lines(table);
         self.printed = Some(table.clone());
-        self.replace(&lines, 0);
+        self.print(&lines);
     }
 
     /// Says something for good, above the table.
     pub fn say(&mut self, text: &str) {
         let lines: Vec<_> = text.lines().map(printable).collect();
-        self.replace(&lines, 0);
+        self.print(&lines);
     }
 
     /// Says something for good and leaves the table that was shown last above it.
     pub fn conclude(&mut self, text: &str) {
-        self.drawn = 0;
+        self.drawn.clear();
         self.say(text);
     }
 
@@ -136,17 +136,26 @@ impl<W: Write> LiveView<W> {
         changed.map(|row| shown(row)).chain(gone).collect()
     }
 
-    /// Writes lines over those that were drawn last; `drawn` of them are to be replaced next time.
-    fn replace(&mut self, lines: &[String], drawn: usize) {
+    /// Draws lines that the next drawing replaces. What is there already is left alone, so that nothing
+    /// flickers.
+    fn redraw(&mut self, lines: Vec<String>) {
+        if self.drawn != lines {
+            self.print(&lines);
+            self.drawn = lines;
+        }
+    }
+
+    /// Writes lines over those that were drawn last.
+    fn print(&mut self, lines: &[String]) {
         let mut text = String::new();
-        if self.drawn > 0 {
-            text = format!("\x1b[{}F\x1b[J", self.drawn);
+        if !self.drawn.is_empty() {
+            text = format!("\x1b[{}F\x1b[J", self.drawn.len());
+            self.drawn.clear();
         }
         for line in lines {
             text.push_str(line);
             text.push('\n');
         }
-        self.drawn = drawn;
         if self.failure.is_none() {
             let written = self.out.write_all(text.as_bytes());
             self.failure = written.and_then(|()| self.out.flush()).err();
@@ -206,23 +215,20 @@ mod tests {
         check(
             Terminal::sized(80, 24),
             expect![[r#"
-            ESC[1mOBJECTESC[0m  ESC[1mCLUSTERESC[0m  ESC[1mSTATEESC[0m
-            web     east     Pending
-            web     west     Ok
-            ESC[33m1 waitingESC[0m
-            ESC[4FESC[JESC[1mOBJECTESC[0m  ESC[1mCLUSTERESC[0m  ESC[1mSTATEESC[0m
-            web     east     Pending
-            web     west     Ok
-            ESC[3FESC[Ja step
-            in two lines
-            ESC[1mOBJECTESC[0m  ESC[1mCLUSTERESC[0m  ESC[1mSTATEESC[0m
-            web     east     Ok
-            api     east     Ok
-            ESC[3FESC[JESC[1mOBJECTESC[0m  ESC[1mCLUSTERESC[0m  ESC[1mSTATEESC[0m
-            web     east     Ok
-            api     east     Ok
-            done
-        "#]],
+                ESC[1mOBJECTESC[0m  ESC[1mCLUSTERESC[0m  ESC[1mSTATEESC[0m
+                web     east     Pending
+                web     west     Ok
+                ESC[33m1 waitingESC[0m
+                ESC[4FESC[JESC[1mOBJECTESC[0m  ESC[1mCLUSTERESC[0m  ESC[1mSTATEESC[0m
+                web     east     Pending
+                web     west     Ok
+                ESC[3FESC[Ja step
+                in two lines
+                ESC[1mOBJECTESC[0m  ESC[1mCLUSTERESC[0m  ESC[1mSTATEESC[0m
+                web     east     Ok
+                api     east     Ok
+                done
+            "#]],
         );
     }
 
@@ -231,22 +237,19 @@ mod tests {
         check(
             Terminal::sized(12, 4),
             expect![[r#"
-            ESC[1mOBJECTESC[0m  ESC[1mCLUSESC[0mESC[1mESC[0m
-            ... 2 more rows
-            ESC[33m1 waitingESC[0m
-            ESC[3FESC[JESC[1mOBJECTESC[0m  ESC[1mCLUSESC[0mESC[1mESC[0m
-            web     east
-            web     west
-            ESC[3FESC[Ja step
-            in two lines
-            ESC[1mOBJECTESC[0m  ESC[1mCLUSESC[0mESC[1mESC[0m
-            web     east
-            api     east
-            ESC[3FESC[JESC[1mOBJECTESC[0m  ESC[1mCLUSESC[0mESC[1mESC[0m
-            web     east
-            api     east
-            done
-        "#]],
+                ESC[1mOBJECTESC[0m  ESC[1mCLUSESC[0mESC[1mESC[0m
+                ... 2 more rows
+                ESC[33m1 waitingESC[0m
+                ESC[3FESC[JESC[1mOBJECTESC[0m  ESC[1mCLUSESC[0mESC[1mESC[0m
+                web     east
+                web     west
+                ESC[3FESC[Ja step
+                in two lines
+                ESC[1mOBJECTESC[0m  ESC[1mCLUSESC[0mESC[1mESC[0m
+                web     east
+                api     east
+                done
+            "#]],
         );
     }
 
