@@ -5,7 +5,7 @@
 //! loop on a client for the host cluster. Each loop is a folder of the same shape: `observe` reads,
 //! `reconcile` acts, `record` and `report` write down what became of it.
 //!
-//! What each cluster needs is decided in [`kubefed_propagation`](kubefed_runtime::kubefed_propagation),
+//! What each cluster needs is decided in [`kubefed_propagation`],
 //! which knows no cluster. There is no leader election here, and no admission webhook.
 //!
 //! ```no_run
