@@ -240,7 +240,7 @@ proptest! {
             if i > 0 { candidate.current(running) } else { candidate }
         }).collect();
         let total = running * (weights.len() as i64 - 1) + missing;
-        let mut planner = Planner::new().visits_max(2_000_000);
+        let mut planner = Planner::new().visits_max(1 << 26);
         let plan = planner.plan(&Demand::new(total), &candidates).expect("skipped rounds are cheap");
         prop_assert_eq!(plan.iter().map(|a| a.replicas).sum::<i64>(), total);
     }
