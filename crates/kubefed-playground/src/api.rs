@@ -1,11 +1,17 @@
 //! Reads and writes of objects of any kind in one cluster, by their own words.
 
+use std::time::Duration;
+
 use kube::core::params::{DeleteParams, GetParams, Patch, PatchParams, PostParams};
 use kube::core::{DynamicObject, GroupVersionKind, Request, Resource};
 use kube::discovery::{Scope, pinned_kind};
 use kube::{Client, Error};
 use kubefed_api::{QualifiedName, ResourceType};
 use serde_json::Value;
+
+/// How often to look whether a definition is established. Simulated clusters do that at once, a real one
+/// within some tenths of a second.
+const ESTABLISHED_LOOK: Duration = Duration::from_millis(20);
 
 type Built = Result<http::Request<Vec<u8>>, kube::core::request::Error>;
 
@@ -81,6 +87,43 @@ pub(crate) async fn delete(
         request.delete(name.name(), &DeleteParams::default()),
     )
     .await
+}
+
+/// An object, if there is one of the name.
+pub(crate) async fn find(
+    client: &Client,
+    resource: &ResourceType,
+    name: &QualifiedName,
+) -> Result<Option<Value>, Error> {
+    let request = path(resource, name.namespace());
+    match call(client, request.get(name.name(), &GetParams::default())).await {
+        Err(Error::Api(status)) if status.is_not_found() => Ok(None),
+        answer => answer.map(Some),
+    }
+}
+
+/// Waits until a definition is established: before that its kind is not served.
+pub(crate) async fn established(client: &Client, name: &QualifiedName) -> Result<(), Error> {
+    loop {
+        let found = find(client, &definitions(), name).await?;
+        let conditions = found.as_ref().map(|found| &found["status"]["conditions"]);
+        let conditions = conditions.and_then(Value::as_array).into_iter().flatten();
+        let mut established = conditions.filter(|condition| condition["type"] == "Established");
+        if established.any(|condition| condition["status"] == "True") {
+            return Ok(());
+        }
+        tokio::time::sleep(ESTABLISHED_LOOK).await;
+    }
+}
+
+/// CustomResourceDefinitions.
+pub(crate) fn definitions() -> ResourceType {
+    ResourceType::cluster_scoped(
+        "apiextensions.k8s.io",
+        "v1",
+        "CustomResourceDefinition",
+        "customresourcedefinitions",
+    )
 }
 
 /// The JSON at a path of the API server.

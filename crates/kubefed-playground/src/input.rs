@@ -14,12 +14,12 @@ use kubefed_api::{
 use serde_json::{Value, json};
 
 use crate::walk::{Progress, Step};
-use crate::{Error, Playground, Snapshot, api};
+use crate::{Error, PlayedCluster, Playground, Snapshot, api};
 
 /// The namespace of objects that name none, as for kubectl.
 const DEFAULT_NAMESPACE: &str = "default";
 
-impl Playground {
+impl<C: PlayedCluster> Playground<C> {
     /// Federates objects: plain ones to every cluster, federated ones as they say.
     ///
     /// 1. CustomResourceDefinitions come first, then namespaces, then everything else in its order.
@@ -241,12 +241,9 @@ impl Playground {
         document: &Document,
         type_: ResourceType,
     ) -> Result<(Target, TemplateSchema), Error> {
-        let definition = self.host().object(
-            "customresourcedefinitions.apiextensions.k8s.io",
-            None,
-            &type_.qualified_plural(),
-        );
-        let schema = match definition {
+        let definition = QualifiedName::cluster_scoped(type_.qualified_plural());
+        let definition = api::find(self.client(), &api::definitions(), &definition).await;
+        let schema = match definition.map_err(|error| Error::call(document.title(), error))? {
             Some(definition) => {
                 let definition: CustomResourceDefinition = serde_json::from_value(definition)
                     .map_err(|error| document.wrong(error.to_string()))?;
@@ -274,11 +271,10 @@ impl Playground {
             "FederatedNamespace",
             "federatednamespaces",
         );
-        if self
-            .host()
-            .object(&federated.qualified_plural(), Some(name), name)
-            .is_some()
-        {
+        let found = QualifiedName::namespaced(name, name);
+        let found = api::find(self.client(), &federated, &found).await;
+        let found = found.map_err(|error| Error::call(format!("federate {name}"), error))?;
+        if found.is_some() {
             return Ok(false);
         }
         self.apply([json!({

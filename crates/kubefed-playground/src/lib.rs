@@ -10,7 +10,11 @@
 //! nothing. On tokio's paused clock a scenario of minutes takes milliseconds, and the same seed gives
 //! the same world.
 //!
-//! What it does not do: it never talks to a real cluster, and it prints nothing.
+//! A [`PlayedCluster`] is what it needs of a cluster. Simulated clusters are the default; the tests of
+//! this crate play the same scenarios on real API servers, which they start and hand over with
+//! [`Playground::on`].
+//!
+//! What it does not do: it starts no process, and it prints nothing.
 //!
 //! ```
 //! use std::time::Duration;
@@ -55,6 +59,7 @@
 //!   by default.
 
 mod api;
+mod cluster;
 mod error;
 mod input;
 mod playground;
@@ -64,11 +69,12 @@ mod served;
 mod snapshot;
 pub mod walk;
 
+pub use cluster::PlayedCluster;
 pub use error::Error;
 pub use kubefed_api;
 pub use kubefed_controllers;
 pub use kubefed_sim;
-pub use playground::{Playground, PlaygroundOptions, REGIONS, SIZES};
+pub use playground::{Joining, Playground, PlaygroundOptions, REGIONS, SIZES};
 pub use rows::Row;
 #[cfg(feature = "serve")]
 pub use served::Served;

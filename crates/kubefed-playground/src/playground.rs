@@ -1,14 +1,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::{Client, Config};
+use kubefed_api::k8s_openapi::ByteString;
 use kubefed_api::{
     KubeFedCluster, QualifiedName, ResourceType, Target, TemplateSchema, crds, default_targets,
     federated_crd, federated_type_config, well_known,
 };
 use kubefed_controllers::kubefed_informer::{
-    ClientLimits, Clock, ConnectionSpec, FleetConfig, HealthCheck, Malformed, Thresholds,
+    ClientLimits, Clock, Connect, ConnectionSpec, FleetConfig, HealthCheck, Malformed, Thresholds,
 };
 use kubefed_controllers::kubefed_runtime::QueueOptions;
 use kubefed_controllers::{ControlPlane, Options};
@@ -18,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::api;
 use crate::walk::Progress;
-use crate::{Error, Snapshot};
+use crate::{Error, PlayedCluster, Snapshot};
 
 /// Nothing may change for this long before a fleet counts as settled: longer than any delay between a
 /// change and the loops that answer it.
@@ -26,6 +28,9 @@ const QUIET: Duration = Duration::from_millis(400);
 
 /// How often a fleet that is not settled is looked at.
 const LOOK: Duration = Duration::from_millis(25);
+
+/// A definition whose names are taken is never established; any other is within some tenths of a second.
+const ESTABLISHED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Long enough that a rollout can be watched, short enough that one of a few replicas ends within a
 /// second.
@@ -99,20 +104,49 @@ impl PlaygroundOptions {
 
 /// A host cluster, member clusters and the control plane, all in this process.
 ///
-/// Clusters are reached through in-memory connections, with URLs, tokens and lost connections as on a
-/// network. `member-1`, `member-2` and so on are of three regions and three sizes in turn, which are
-/// labels of their KubeFedClusters. KubeFed's ten default types are federated.
+/// Clusters are simulated unless others are given ([`Playground::on`]), and reached through in-memory
+/// connections, with URLs, tokens and lost connections as on a network. `member-1`, `member-2` and so
+/// on are of three regions and three sizes in turn, which are labels of their KubeFedClusters.
+/// KubeFed's ten default types are federated.
 ///
 /// Dropping it ends everything.
-pub struct Playground {
-    host: Cluster,
-    members: BTreeMap<String, Cluster>,
-    network: Network,
+pub struct Playground<C = Cluster> {
+    host: C,
+    members: BTreeMap<String, C>,
+    connect: Arc<dyn Connect>,
     client: Client,
     options: PlaygroundOptions,
     clock: Clock,
     types: Vec<(ResourceType, ResourceType)>,
     control_plane: Option<ControlPlane>,
+}
+
+/// A member cluster on its way into a [`Playground`], and how the control plane reaches it.
+#[derive(Debug)]
+pub struct Joining<C> {
+    cluster: C,
+    endpoint: String,
+    token: String,
+    ca_bundle: Option<Vec<u8>>,
+}
+
+impl<C> Joining<C> {
+    /// A cluster at a URL, and the token of somebody who may do what the control plane does.
+    pub fn new(cluster: C, endpoint: impl Into<String>, token: impl Into<String>) -> Self {
+        Self {
+            cluster,
+            endpoint: endpoint.into(),
+            token: token.into(),
+            ca_bundle: None,
+        }
+    }
+
+    /// Sets the certificates that the cluster's own is verified with, in PEM.
+    #[must_use]
+    pub fn ca_bundle(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.ca_bundle = Some(pem.into());
+        self
+    }
 }
 
 /// The regions that members belong to in turn.
@@ -137,7 +171,7 @@ impl Playground {
         let clock = Clock::starting_at(sim_clock.now());
         let network = Network::new();
         network.attach(&host);
-        let mut members = BTreeMap::new();
+        let mut members = Vec::new();
         for index in 1..=options.members {
             let name = member_name(index);
             let seed = options.seed.wrapping_add(index as u64);
@@ -147,13 +181,64 @@ impl Playground {
                 .pod_times(POD_TIMES);
             let member = Cluster::on_clock(member, sim_clock);
             network.attach(&member);
-            members.insert(name, member);
+            let token = member.admin_token().to_owned();
+            members.push(Joining::new(member, format!("https://{name}.sim"), token));
         }
         let client = client_of(&network, &host)?;
+        let connect = move |spec: &ConnectionSpec| {
+            let mut config = Config::new(spec.endpoint().clone());
+            let token = spec
+                .bearer_token()
+                .map(|token| token.expose().to_owned().into());
+            config.auth_info.token = token;
+            network
+                .client(&config)
+                .map_err(|error| Malformed::Rejected(error.to_string()))
+        };
+        Self::set_up(options, host, client, members, connect, clock).await
+    }
+}
+
+impl<C: PlayedCluster> Playground<C> {
+    /// Sets up a playground of clusters that somebody else has started: the members are `member-1`,
+    /// `member-2` and so on in the order given, and reached through `connect`. The numbers of members
+    /// and the seed of the options count for nothing.
+    ///
+    /// # Errors
+    ///
+    /// A cluster refuses an object of the set-up.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub async fn on(
+        options: PlaygroundOptions,
+        host: C,
+        members: Vec<Joining<C>>,
+        connect: impl Connect,
+    ) -> Result<Self, Error> {
+        let client = host.client();
+        Self::set_up(options, host, client, members, connect, Clock::system()).await
+    }
+
+    async fn set_up(
+        options: PlaygroundOptions,
+        host: C,
+        client: Client,
+        joining: Vec<Joining<C>>,
+        connect: impl Connect,
+        clock: Clock,
+    ) -> Result<Self, Error> {
+        let mut members = BTreeMap::new();
+        let mut connections = Vec::new();
+        for (index, member) in joining.into_iter().enumerate() {
+            connections.push((member.endpoint, member.token, member.ca_bundle));
+            members.insert(member_name(index + 1), member.cluster);
+        }
         let mut playground = Self {
             host,
             members,
-            network,
+            connect: Arc::new(connect),
             client,
             options,
             clock,
@@ -161,28 +246,31 @@ impl Playground {
             control_plane: None,
         };
         playground.install().await?;
+        for (index, connection) in connections.into_iter().enumerate() {
+            playground.join(index, connection).await?;
+        }
         playground.start_control_plane();
         Ok(playground)
     }
 
     /// The host cluster.
-    pub fn host(&self) -> &Cluster {
+    pub fn host(&self) -> &C {
         &self.host
     }
 
     /// A member cluster by its name, such as `member-1`.
-    pub fn member(&self, name: &str) -> Option<&Cluster> {
+    pub fn member(&self, name: &str) -> Option<&C> {
         self.members.get(name)
     }
 
     /// The member clusters in the order of their names.
-    pub fn members(&self) -> impl Iterator<Item = (&str, &Cluster)> {
+    pub fn members(&self) -> impl Iterator<Item = (&str, &C)> {
         self.members
             .iter()
             .map(|(name, cluster)| (name.as_str(), cluster))
     }
 
-    pub(crate) fn existing_member(&self, name: &str) -> Result<&Cluster, Error> {
+    pub(crate) fn existing_member(&self, name: &str) -> Result<&C, Error> {
         let member = self.members.get(name);
         member.ok_or_else(|| Error::said(name, "there is no such member"))
     }
@@ -282,12 +370,16 @@ impl Playground {
         let mut config = to_value(&federated_type_config(target))?;
         config["metadata"]["namespace"] = self.namespace().into();
         self.apply_one(&config).await?;
-        self.types.push(pair);
+        self.remember_type(pair);
         Ok(())
     }
 
-    pub(crate) fn remember_type(&mut self, pair: (ResourceType, ResourceType)) {
-        self.types.push(pair);
+    pub(crate) fn remember_type(&mut self, (target, federated): (ResourceType, ResourceType)) {
+        self.host.follow(&federated);
+        for member in self.members.values() {
+            member.follow(&target);
+        }
+        self.types.push((target, federated));
     }
 
     /// What is where: every federated object in every cluster.
@@ -389,17 +481,8 @@ impl Playground {
 
     /// Starts the control plane, anew if it runs.
     pub fn start_control_plane(&mut self) {
-        let network = self.network.clone();
-        let connect = move |spec: &ConnectionSpec| {
-            let mut config = Config::new(spec.endpoint().clone());
-            let token = spec
-                .bearer_token()
-                .map(|token| token.expose().to_owned().into());
-            config.auth_info.token = token;
-            network
-                .client(&config)
-                .map_err(|error| Malformed::Rejected(error.to_string()))
-        };
+        let connect = Arc::clone(&self.connect);
+        let connect = move |spec: &ConnectionSpec| connect.connect(spec);
         let fleet = FleetConfig::default()
             .health_check(self.options.health_check)
             .limits(ClientLimits::default().unlimited());
@@ -416,39 +499,37 @@ impl Playground {
         for definition in crds() {
             self.apply_one(&to_value(&definition)?).await?;
         }
+        self.host.follow(&clusters());
         for (target, schema) in default_targets() {
             self.enable(&target, schema).await?;
-        }
-        let members: Vec<_> = self.members_in_order().collect();
-        for (index, name) in members.iter().enumerate() {
-            self.join(name, index).await?;
         }
         Ok(())
     }
 
-    async fn join(&self, name: &str, index: usize) -> Result<(), Error> {
-        let Some(member) = self.members.get(name) else {
-            return Ok(());
-        };
+    async fn join(
+        &self,
+        index: usize,
+        (endpoint, token, ca_bundle): (String, String, Option<Vec<u8>>),
+    ) -> Result<(), Error> {
+        let name = member_name(index + 1);
         let namespace = self.namespace();
         self.apply_one(&json!({
             "apiVersion": "v1", "kind": "Secret",
             "metadata": {"namespace": namespace, "name": format!("{name}-token")},
-            "stringData": {well_known::TOKEN_KEY: member.admin_token()},
+            "stringData": {well_known::TOKEN_KEY: token},
         }))
         .await?;
         let mut cluster = KubeFedCluster::default();
-        cluster.metadata.name = Some(name.to_owned());
-        cluster.metadata.namespace = Some(namespace.to_owned());
-        cluster.metadata.labels = Some(BTreeMap::from([
-            (
-                "region".to_owned(),
-                REGIONS[index % REGIONS.len()].to_owned(),
-            ),
-            ("size".to_owned(), SIZES[index % SIZES.len()].to_owned()),
-        ]));
-        cluster.spec.api_endpoint = format!("https://{name}.sim");
         cluster.spec.secret_ref.name = format!("{name}-token");
+        cluster.metadata.name = Some(name);
+        cluster.metadata.namespace = Some(namespace.to_owned());
+        let label = |of: [&str; 3]| of[index % of.len()].to_owned();
+        cluster.metadata.labels = Some(BTreeMap::from([
+            ("region".to_owned(), label(REGIONS)),
+            ("size".to_owned(), label(SIZES)),
+        ]));
+        cluster.spec.api_endpoint = endpoint;
+        cluster.spec.ca_bundle = ByteString(ca_bundle.unwrap_or_default());
         self.apply_one(&to_value(&cluster)?).await
     }
 
@@ -465,16 +546,23 @@ impl Playground {
         let resource = api::resource_of(&self.client, object).await;
         let resource = resource.map_err(|error| Error::call(step(), error))?;
         let applied = api::apply(&self.client, &resource, object).await;
-        applied
-            .map(drop)
-            .map_err(|error| Error::call(step(), error))
+        applied.map_err(|error| Error::call(step(), error))?;
+        if resource != api::definitions() {
+            return Ok(());
+        }
+        let established = api::established(&self.client, &name);
+        match tokio::time::timeout(ESTABLISHED_WITHIN, established).await {
+            Ok(established) => established.map_err(|error| Error::call(step(), error)),
+            Err(_) => Err(Error::said(step(), "the definition is not established")),
+        }
     }
 
     async fn create_namespace(&self, name: &str) -> Result<(), Error> {
-        if self.host.object("namespaces", None, name).is_some() {
+        let namespaces = ResourceType::cluster_scoped("", "v1", "Namespace", "namespaces");
+        let known = QualifiedName::cluster_scoped(name);
+        if self.host.object(&namespaces, &known).is_some() {
             return Ok(());
         }
-        let namespaces = ResourceType::cluster_scoped("", "v1", "Namespace", "namespaces");
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         let created = api::apply(&self.client, &namespaces, &object).await;
         created
@@ -487,14 +575,12 @@ impl Playground {
     }
 
     fn versions(&self) -> Vec<u64> {
-        let members = self.members.values().map(Cluster::resource_version);
-        std::iter::once(self.host.resource_version())
-            .chain(members)
-            .collect()
+        let clusters = std::iter::once(&self.host).chain(self.members.values());
+        clusters.map(PlayedCluster::changes).collect()
     }
 }
 
-impl fmt::Debug for Playground {
+impl<C> fmt::Debug for Playground<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Playground")
             .field("members", &self.members.keys())
@@ -512,6 +598,12 @@ fn nodes(index: usize) -> impl Iterator<Item = NodeOptions> {
         _ => 1,
     };
     (1..=machines).map(move |number| NodeOptions::new(format!("node-{number}")).region(region))
+}
+
+/// KubeFedClusters.
+pub(crate) fn clusters() -> ResourceType {
+    let (group, version) = (well_known::CORE_GROUP, "v1beta1");
+    ResourceType::namespaced(group, version, "KubeFedCluster", "kubefedclusters")
 }
 
 fn member_name(number: usize) -> String {

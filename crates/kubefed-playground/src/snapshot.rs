@@ -5,8 +5,10 @@ use kubefed_api::{
     QualifiedName, ResourceType, well_known,
 };
 use kubefed_controllers::Explanation;
-use kubefed_sim::Cluster;
 use serde_json::Value;
+
+use crate::PlayedCluster;
+use crate::playground::clusters as kubefed_clusters;
 
 /// What is where at one moment: every federated object, and what each cluster holds of it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -68,16 +70,16 @@ pub struct CopyState {
 }
 
 impl Snapshot {
-    pub(crate) fn take(
-        host: &Cluster,
-        members: &BTreeMap<String, Cluster>,
+    pub(crate) fn take<C: PlayedCluster>(
+        host: &C,
+        members: &BTreeMap<String, C>,
         types: &[(ResourceType, ResourceType)],
         explain: impl Fn(&ResourceType, &QualifiedName) -> Option<Explanation>,
     ) -> Self {
-        let clusters = host.objects("kubefedclusters.core.kubefed.io");
+        let clusters = host.objects(&kubefed_clusters());
         let mut objects = Vec::new();
         for (target, federated) in types {
-            for value in host.objects(&federated.qualified_plural()) {
+            for value in host.objects(federated) {
                 if let Ok(object) = FederatedObject::parse(value) {
                     let said = explain(federated, object.name()).unwrap_or_default();
                     objects.push(ObjectState::of(&object, target, members, &said));
@@ -159,10 +161,10 @@ impl ClusterState {
 }
 
 impl ObjectState {
-    fn of(
+    fn of<C: PlayedCluster>(
         object: &FederatedObject,
         target: &ResourceType,
-        members: &BTreeMap<String, Cluster>,
+        members: &BTreeMap<String, C>,
         said: &Explanation,
     ) -> Self {
         let selected = selection(object);
@@ -170,12 +172,13 @@ impl ObjectState {
         let condition = status.propagation();
         let name = object.name();
         let namespace = name.namespace().filter(|_| target.is_namespaced());
-        let copy = |(cluster, member): (&String, &Cluster)| {
+        let stored = QualifiedName::new(namespace, name.name());
+        let copy = |(cluster, member): (&String, &C)| {
             let listed = status
                 .clusters
                 .iter()
                 .find(|entry| entry.name.as_str() == cluster);
-            let copy = member.object(&target.qualified_plural(), namespace, name.name());
+            let copy = member.object(target, &stored);
             let wrong = said.clusters.get(cluster.as_str());
             let overridden = object
                 .overrides()

@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use kubefed_api::manifest::Manifest;
 use kubefed_api::{ObjectVersion, QualifiedName, ResourceType, well_known};
-use kubefed_sim::{Effect, Fault};
 use serde_json::{Value, json};
 
-use crate::{CopyState, Error, Playground, Snapshot};
+use crate::{CopyState, Error, PlayedCluster, Playground, Snapshot};
 
 /// Member clusters that the walk needs at least.
 pub const MEMBERS_MIN: usize = 3;
@@ -110,7 +109,7 @@ impl Progress<'_> {
     }
 }
 
-impl Playground {
+impl<C: PlayedCluster> Playground<C> {
     /// Walks through what federation does, in a playground that was given nothing else. `shop` are the
     /// objects of `examples/manifests/shop.yaml`.
     ///
@@ -140,7 +139,10 @@ impl Playground {
 /// # Errors
 ///
 /// The playground has fewer members than [`MEMBERS_MIN`].
-pub fn steps(playground: &Playground, shop: Vec<Value>) -> Result<Vec<Step>, Error> {
+pub fn steps<C: PlayedCluster>(
+    playground: &Playground<C>,
+    shop: Vec<Value>,
+) -> Result<Vec<Step>, Error> {
     let members = playground.members().count();
     if members < MEMBERS_MIN {
         let message = format!("at least {MEMBERS_MIN} clusters are needed, there are {members}");
@@ -351,7 +353,10 @@ impl Subject {
         Self::new("Namespace", "shop")
     }
 
-    fn types(&self, playground: &Playground) -> Result<(ResourceType, ResourceType), String> {
+    fn types<C: PlayedCluster>(
+        &self,
+        playground: &Playground<C>,
+    ) -> Result<(ResourceType, ResourceType), String> {
         let types = playground.types().iter();
         let mut types = types.filter(|(target, _)| target.kind == self.kind);
         types
@@ -382,9 +387,9 @@ impl Step {
     ///
     /// A cluster refuses an action, the expectations do not hold in time, or copies of other objects
     /// changed. The error names the step.
-    pub async fn run(
+    pub async fn run<C: PlayedCluster>(
         &self,
-        playground: &Playground,
+        playground: &Playground<C>,
         timeout: Duration,
         mut observe: impl FnMut(Progress<'_>),
     ) -> Result<Snapshot, Error> {
@@ -409,7 +414,11 @@ impl Step {
     /// # Errors
     ///
     /// The first expectation that does not hold, in words.
-    pub fn verify(&self, playground: &Playground, snapshot: &Snapshot) -> Result<(), String> {
+    pub fn verify<C: PlayedCluster>(
+        &self,
+        playground: &Playground<C>,
+        snapshot: &Snapshot,
+    ) -> Result<(), String> {
         let mut expectations = self.expectations.iter();
         expectations.try_for_each(|expectation| expectation.verify(playground, snapshot))
     }
@@ -449,7 +458,7 @@ impl Step {
 }
 
 impl Action {
-    async fn perform(&self, playground: &Playground) -> Result<(), Error> {
+    async fn perform<C: PlayedCluster>(&self, playground: &Playground<C>) -> Result<(), Error> {
         let types = |subject: &Subject| {
             let types = subject.types(playground);
             types.map_err(|why| Error::said(subject.to_string(), why))
@@ -472,13 +481,12 @@ impl Action {
                     .await
             }
             Self::Down(cluster) => {
-                let member = playground.existing_member(cluster)?;
-                member.inject(Fault::new(Effect::Refuse));
-                Ok(())
+                let done = playground.existing_member(cluster)?.go_down().await;
+                done.map_err(|error| Error::said(*cluster, error.to_string()))
             }
             Self::Up(cluster) => {
-                playground.existing_member(cluster)?.lift_all();
-                Ok(())
+                let done = playground.existing_member(cluster)?.come_back().await;
+                done.map_err(|error| Error::said(*cluster, error.to_string()))
             }
         }
     }
@@ -490,12 +498,16 @@ impl Expectation {
     /// # Errors
     ///
     /// It does not; the words name object and cluster.
-    pub fn verify(&self, playground: &Playground, snapshot: &Snapshot) -> Result<(), String> {
+    pub fn verify<C: PlayedCluster>(
+        &self,
+        playground: &Playground<C>,
+        snapshot: &Snapshot,
+    ) -> Result<(), String> {
         let found = |subject: &Subject| snapshot.object(subject.kind, &subject.name);
         let stored = |cluster: &str, subject: &Subject| {
             let (target, _) = subject.types(playground).ok()?;
             let (name, member) = (&subject.name, playground.member(cluster)?);
-            member.object(&target.qualified_plural(), name.namespace(), name.name())
+            member.object(&target, name)
         };
         match self {
             Self::Held(subject, clusters) => {
