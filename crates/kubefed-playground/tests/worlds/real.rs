@@ -18,7 +18,8 @@ use std::time::Duration;
 use cluster::RealCluster;
 use kubefed_informer::{HealthCheck, HttpsConnect, Thresholds};
 use kubefed_playground::{Playground, PlaygroundOptions};
-use kubefed_testing::Suite;
+use kubefed_testing::{ApiServer, Suite};
+use relay::Relay;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 fn main() -> ExitCode {
@@ -36,7 +37,9 @@ fn main() -> ExitCode {
             servers::member_restored_from_a_backup(&Stage::take().await?.fleet).await
         })
         .test("a_watch_cannot_be_resumed", || async {
-            servers::watch_that_cannot_be_resumed(&Stage::take().await?.fleet).await
+            let stage = Stage::take().await?;
+            let relay = &stage.clusters.members[0].relay;
+            servers::watch_that_cannot_be_resumed(&stage.fleet, relay).await
         })
         .test("a_token_expires", || async {
             servers::token_that_expires(&Stage::take().await?.fleet).await
@@ -47,20 +50,28 @@ fn main() -> ExitCode {
 /// A playground on the shared clusters, which nobody else uses meanwhile.
 struct Stage {
     fleet: Playground<RealCluster>,
-    _turn: MutexGuard<'static, ()>,
+    clusters: MutexGuard<'static, Clusters>,
 }
 
 struct Clusters {
     host: RealCluster,
-    members: Vec<RealCluster>,
-    turn: Mutex<()>,
+    members: Vec<Member>,
 }
 
+/// A member, and the relay through which the control plane alone reaches it.
+struct Member {
+    cluster: RealCluster,
+    relay: Relay,
+    token: String,
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
 impl Stage {
-    async fn take() -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        static CLUSTERS: OnceCell<Clusters> = OnceCell::const_new();
-        let clusters = CLUSTERS.get_or_try_init(Clusters::start).await?;
-        let turn = clusters.turn.lock().await;
+    async fn take() -> Result<Self, Failure> {
+        static CLUSTERS: OnceCell<Mutex<Clusters>> = OnceCell::const_new();
+        let start = async || Clusters::start().await.map(Mutex::new);
+        let clusters = CLUSTERS.get_or_try_init(start).await?.lock().await;
         // Probes of real servers that share two processors with this test need more time.
         let probes = HealthCheck {
             period: Duration::from_millis(500),
@@ -68,22 +79,42 @@ impl Stage {
             thresholds: Thresholds::new(2, 1),
         };
         let options = PlaygroundOptions::default().health_check(probes);
-        let members = clusters.members.iter().map(RealCluster::joining).collect();
+        let joining = |member: &Member| {
+            member
+                .cluster
+                .joining(member.relay.address(), &member.token)
+        };
+        let members = clusters.members.iter().map(joining).collect();
         let host = clusters.host.clone();
         let fleet = Playground::on(options, host, members, HttpsConnect).await?;
         fleet.settle(scenarios::PATIENCE).await?;
-        Ok(Self { fleet, _turn: turn })
+        Ok(Self { fleet, clusters })
     }
 }
 
 impl Clusters {
-    async fn start() -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+    async fn start() -> Result<Self, Failure> {
         let names = ["host", "member-1", "member-2", "member-3"];
-        let mut clusters = futures::future::try_join_all(names.map(RealCluster::start)).await?;
+        let start = async |name| {
+            let server = ApiServer::builder()
+                .name(name)
+                .controllers()
+                .start()
+                .await?;
+            let user = serde_json::to_value(&server.kubeconfig().auth_infos[0].auth_info)?;
+            let token = user["token"].as_str().unwrap_or_default().to_owned();
+            let cluster = RealCluster::of(server)?;
+            let relay = Relay::to(cluster.address()).await?;
+            Ok::<_, Failure>(Member {
+                cluster,
+                relay,
+                token,
+            })
+        };
+        let mut members = futures::future::try_join_all(names.map(start)).await?;
         Ok(Self {
-            host: clusters.remove(0),
-            members: clusters,
-            turn: Mutex::default(),
+            host: members.remove(0).cluster,
+            members,
         })
     }
 }

@@ -1,5 +1,7 @@
 //! Scenarios that only real servers can play.
 
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::TokenRequest;
@@ -9,10 +11,13 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use kubefed_playground::kubefed_api::{QualifiedName, well_known};
 use kubefed_playground::{PlayedCluster, Playground, Snapshot};
+use kubefed_testing::ApiServer;
 use serde_json::json;
+use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::cluster::RealCluster;
+use crate::relay::Relay;
 use crate::scenarios::{
     Outcome, PATIENCE, empty, federated_config_map, federated_namespace, federated_type, until,
 };
@@ -28,7 +33,11 @@ pub(crate) async fn member_restored_from_a_backup(fleet: &Fleet) -> Outcome {
     fleet.apply(maps).await?;
     fleet.settle(PATIENCE).await?;
     let member = member(fleet, "member-2")?;
-    let backup = member.back_up().await?;
+    let backup = TempDir::new()?;
+    let data = |server: &ApiServer| server.dir().join("etcd");
+    member
+        .restart(|server| copy_folder(&data(server), backup.path()))
+        .await?;
 
     // Since the backup one is changed, one deleted, and one new.
     fleet
@@ -38,7 +47,12 @@ pub(crate) async fn member_restored_from_a_backup(fleet: &Fleet) -> Outcome {
         .delete(&federated_type("ConfigMap"), &map(namespace, 1))
         .await?;
     fleet.settle(PATIENCE).await?;
-    member.restore(&backup).await?;
+    member
+        .restart(|server| {
+            std::fs::remove_dir_all(data(server))?;
+            copy_folder(backup.path(), &data(server))
+        })
+        .await?;
 
     let copies: Api<ConfigMap> = Api::namespaced(member.client(), namespace);
     eventually("the member holds what it should", || async {
@@ -72,7 +86,7 @@ pub(crate) async fn member_restored_from_a_backup(fleet: &Fleet) -> Outcome {
 
 /// The watches of a member are cut for less time than a probe needs to notice, and cannot be resumed:
 /// the server has forgotten what happened meanwhile. What happened is seen and repaired.
-pub(crate) async fn watch_that_cannot_be_resumed(fleet: &Fleet) -> Outcome {
+pub(crate) async fn watch_that_cannot_be_resumed(fleet: &Fleet, relay: &Relay) -> Outcome {
     const OBJECTS: usize = 3;
     let namespace = "compacted";
     fleet.apply([federated_namespace(namespace)]).await?;
@@ -83,12 +97,12 @@ pub(crate) async fn watch_that_cannot_be_resumed(fleet: &Fleet) -> Outcome {
     let member = member(fleet, "member-1")?;
     let copies: Api<ConfigMap> = Api::namespaced(member.client(), namespace);
 
-    member.cut().await;
+    relay.refuse().await;
     let red = Patch::Merge(json!({"data": {"colour": "red"}}));
     copies.patch("map-0", &PatchParams::default(), &red).await?;
     copies.delete("map-1", &DeleteParams::default()).await?;
-    member.restart().await?;
-    member.mend().await?;
+    member.restart(|_| Ok(())).await?;
+    relay.accept().await?;
 
     eventually("all copies are blue again", || async {
         let mut blue = 0;
@@ -233,6 +247,20 @@ where
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 fn member<'a>(fleet: &'a Fleet, name: &str) -> Result<&'a RealCluster, String> {
