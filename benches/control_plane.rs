@@ -28,8 +28,10 @@ mod kubelet;
 #[path = "../crates/kubefed-playground/tests/worlds/mirror.rs"]
 mod mirror;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use cluster::RealCluster;
@@ -40,6 +42,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use kubefed_informer::{Clock, FleetConfig, HttpsConnect};
 use kubefed_playground::kubefed_api::ResourceType;
+use kubefed_playground::kubefed_api::well_known::{MANAGED_LABEL, MANAGED_VALUE};
 use kubefed_playground::kubefed_controllers::{ControlPlane, Options};
 use kubefed_playground::{PlayedCluster, Playground, PlaygroundOptions};
 use kubefed_testing::{ApiServer, assets};
@@ -62,8 +65,10 @@ const PATIENCE: Duration = Duration::from_secs(600);
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 fn main() -> Outcome {
-    let runtime = tokio::runtime::Runtime::new()?;
     if let Some(kubeconfig) = std::env::var_os(CONTROL_PLANE) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         return runtime.block_on(control_plane(Path::new(&kubeconfig)));
     }
     if let Err(reason) = assets() {
@@ -72,7 +77,7 @@ fn main() -> Outcome {
     }
     let objects = std::env::var("KUBEFED_BENCH_OBJECTS");
     let objects = objects.map_or(Ok(300), |text| text.parse())?;
-    runtime.block_on(measure(objects))
+    tokio::runtime::Runtime::new()?.block_on(measure(objects))
 }
 
 /// The measured process: it ends when its standard input does.
@@ -153,7 +158,7 @@ struct Bench {
     config_maps: ResourceType,
     federated: ResourceType,
     /// The uids of the copies that are deleted by hand.
-    lost: std::sync::Mutex<Vec<String>>,
+    lost: Mutex<BTreeSet<String>>,
     _dir: tempfile::TempDir,
 }
 
@@ -217,7 +222,7 @@ impl Bench {
             objects,
             config_maps,
             federated,
-            lost: std::sync::Mutex::default(),
+            lost: Mutex::default(),
             _dir: dir,
         };
         playground
@@ -230,11 +235,14 @@ impl Bench {
         let namespaces = ResourceType::cluster_scoped("", "v1", "Namespace", "namespaces");
         bench
             .until("the namespace is everywhere", |bench| {
-                bench.members.iter().all(|member| {
-                    let found = member.objects(&namespaces).into_iter();
-                    let mut found = found.filter(|found| found["metadata"]["name"] == NAMESPACE);
-                    found.any(|found| !found["metadata"]["labels"]["kubefed.io/managed"].is_null())
-                })
+                let managed = |found: &Value| {
+                    let labels = &found["metadata"]["labels"];
+                    found["metadata"]["name"] == NAMESPACE && labels[MANAGED_LABEL] == MANAGED_VALUE
+                };
+                bench
+                    .members
+                    .iter()
+                    .all(|member| member.count(&namespaces, managed) == 1)
             })
             .await?;
         bench.quiet().await?;
@@ -317,7 +325,7 @@ impl Bench {
         let copies: Api<ConfigMap> = Api::namespaced(member.client(), NAMESPACE);
         let copy = copies.get(&name(index)).await?;
         let uid = copy.metadata.uid.unwrap_or_default();
-        self.lost.lock().unwrap().push(uid);
+        self.lost.lock().unwrap().insert(uid);
         copies
             .delete(&name(index), &DeleteParams::default())
             .await?;
@@ -334,10 +342,7 @@ impl Bench {
     /// The copies of a round.
     fn copies(&self, round: &str) -> usize {
         let of = |member: &RealCluster| {
-            let maps = member.objects(&self.config_maps);
-            maps.iter()
-                .filter(|map| map["data"]["round"] == round)
-                .count()
+            member.count(&self.config_maps, |map| map["data"]["round"] == round)
         };
         self.members.iter().map(of).sum()
     }
@@ -345,17 +350,17 @@ impl Bench {
     fn lost_are_back(&self) -> bool {
         let lost = self.lost.lock().unwrap();
         self.members.iter().all(|member| {
-            let maps = member.objects(&self.config_maps);
-            let uids = maps
-                .iter()
-                .filter_map(|map| map["metadata"]["uid"].as_str());
-            let uids: std::collections::BTreeSet<_> = uids.collect();
-            !lost.iter().any(|uid| uids.contains(uid.as_str()))
+            let is_lost = |map: &Value| {
+                map["metadata"]["uid"]
+                    .as_str()
+                    .is_some_and(|uid| lost.contains(uid))
+            };
+            member.count(&self.config_maps, is_lost) == 0
         })
     }
 
     fn federated(&self) -> usize {
-        self.host.objects(&self.federated).len()
+        self.host.count(&self.federated, |_| true)
     }
 
     fn requests(&self) -> Outcome<Requests> {

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use crate::kubelet;
-use crate::mirror::Mirror;
+use crate::mirror::{Mirror, Objects};
 
 /// A real cluster. Handles share it.
 #[derive(Clone)]
@@ -55,6 +55,12 @@ impl RealCluster {
         self.0.address
     }
 
+    /// How many objects of a resource are like this.
+    pub(crate) fn count(&self, resource: &ResourceType, like: impl Fn(&Value) -> bool) -> usize {
+        let count = |objects: &Objects| objects.values().filter(|object| like(object)).count();
+        self.0.mirror.with(resource, count)
+    }
+
     /// How the control plane is to reach the cluster.
     pub(crate) fn joining(&self, address: SocketAddr, token: &str) -> Joining<Self> {
         let endpoint = format!("https://{address}");
@@ -87,11 +93,14 @@ impl PlayedCluster for RealCluster {
     }
 
     fn object(&self, resource: &ResourceType, name: &QualifiedName) -> Option<Value> {
-        self.0.mirror.object(resource, name)
+        self.0
+            .mirror
+            .with(resource, |objects| objects.get(name).cloned())
     }
 
     fn objects(&self, resource: &ResourceType) -> Vec<Value> {
-        self.0.mirror.objects(resource)
+        let all = |objects: &Objects| objects.values().cloned().collect();
+        self.0.mirror.with(resource, all)
     }
 
     fn changes(&self) -> u64 {

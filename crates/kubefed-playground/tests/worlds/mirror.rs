@@ -14,7 +14,7 @@ use kubefed_playground::kubefed_api::{QualifiedName, ResourceType};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-type Objects = BTreeMap<QualifiedName, Value>;
+pub(crate) type Objects = BTreeMap<QualifiedName, Value>;
 
 /// A copy of the followed resources of one cluster, which lags behind a little.
 ///
@@ -66,22 +66,13 @@ impl Mirror {
         self.watches.lock().unwrap().spawn(watch);
     }
 
-    pub(crate) fn object(&self, resource: &ResourceType, name: &QualifiedName) -> Option<Value> {
+    /// All objects of a resource, in the order of their names.
+    pub(crate) fn with<T>(&self, resource: &ResourceType, read: impl FnOnce(&Objects) -> T) -> T {
         let resources = self.state.resources.lock().unwrap();
-        resources
-            .get(&resource.qualified_plural())?
-            .get(name)
-            .cloned()
-    }
-
-    pub(crate) fn objects(&self, resource: &ResourceType) -> Vec<Value> {
-        let resources = self.state.resources.lock().unwrap();
-        let objects = resources.get(&resource.qualified_plural());
-        objects
-            .into_iter()
-            .flat_map(Objects::values)
-            .cloned()
-            .collect()
+        match resources.get(&resource.qualified_plural()) {
+            Some(objects) => read(objects),
+            None => read(&Objects::new()),
+        }
     }
 
     pub(crate) fn changes(&self) -> u64 {
@@ -94,37 +85,39 @@ async fn follow(client: Client, resource: ResourceType, state: Arc<State>) {
     let mut events = pin!(watcher(api, watcher::Config::default()));
     let mut listed = Objects::new();
     while let Some(event) = events.next().await {
-        let change: Box<dyn FnOnce(&mut Objects)> = match event {
-            Ok(watcher::Event::Init) => {
-                listed.clear();
-                continue;
-            }
+        match event {
+            Ok(watcher::Event::Init) => listed.clear(),
             Ok(watcher::Event::InitApply(object)) => {
                 listed.insert(name_of(&object), value_of(&object));
-                continue;
             }
             Ok(watcher::Event::InitDone) => {
                 let listed = std::mem::take(&mut listed);
-                Box::new(move |objects| *objects = listed)
+                state.change(&resource, |objects| {
+                    std::mem::replace(objects, listed) != *objects
+                });
             }
-            Ok(watcher::Event::Apply(object)) => Box::new(move |objects| {
-                objects.insert(name_of(&object), value_of(&object));
+            Ok(watcher::Event::Apply(object)) => state.change(&resource, |objects| {
+                let value = value_of(&object);
+                objects.insert(name_of(&object), value.clone()) != Some(value)
             }),
-            Ok(watcher::Event::Delete(object)) => Box::new(move |objects| {
-                objects.remove(&name_of(&object));
-            }),
+            Ok(watcher::Event::Delete(object)) => {
+                state.change(&resource, |objects| {
+                    objects.remove(&name_of(&object)).is_some()
+                });
+            }
             // The cluster is down, or the kind is not there yet.
-            Err(_) => {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let mut resources = state.resources.lock().unwrap();
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+impl State {
+    /// Does something to the objects of a resource, which says whether it changed them.
+    fn change(&self, resource: &ResourceType, act: impl FnOnce(&mut Objects) -> bool) {
+        let mut resources = self.resources.lock().unwrap();
         let objects = resources.entry(resource.qualified_plural()).or_default();
-        let before = objects.clone();
-        change(objects);
-        if *objects != before {
-            state.changes.fetch_add(1, Ordering::Relaxed);
+        if act(objects) {
+            self.changes.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

@@ -211,15 +211,18 @@ pub(crate) async fn empty<C: PlayedCluster>(
         fleet.delete(&federated_type("ConfigMap"), &name).await?;
     }
     fleet.settle(PATIENCE).await?;
-    let maps = ResourceType::namespaced("", "v1", "ConfigMap", "configmaps");
     for (name, member) in fleet.members() {
-        let held = member.objects(&maps).into_iter().filter(|map| {
+        let held = member.objects(&config_maps()).into_iter().filter(|map| {
             let metadata = &map["metadata"];
             metadata["namespace"] == namespace && metadata["name"] != "kube-root-ca.crt"
         });
         assert_eq!(held.count(), 0, "{name}");
     }
     Ok(())
+}
+
+pub(crate) fn config_maps() -> ResourceType {
+    ResourceType::namespaced("", "v1", "ConfigMap", "configmaps")
 }
 
 pub(crate) fn federated_type(kind: &str) -> ResourceType {

@@ -12,14 +12,15 @@ use kube::{Api, Client};
 use kubefed_playground::kubefed_api::{QualifiedName, well_known};
 use kubefed_playground::{PlayedCluster, Playground, Snapshot};
 use kubefed_testing::ApiServer;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::cluster::RealCluster;
 use crate::relay::Relay;
 use crate::scenarios::{
-    Outcome, PATIENCE, empty, federated_config_map, federated_namespace, federated_type, until,
+    Outcome, PATIENCE, config_maps, empty, federated_config_map, federated_namespace,
+    federated_type, until,
 };
 
 type Fleet = Playground<RealCluster>;
@@ -104,14 +105,10 @@ pub(crate) async fn watch_that_cannot_be_resumed(fleet: &Fleet, relay: &Relay) -
     member.restart(|_| Ok(())).await?;
     relay.accept().await?;
 
+    let blue =
+        |map: &Value| map["metadata"]["namespace"] == namespace && map["data"]["colour"] == "blue";
     eventually("all copies are blue again", || async {
-        let mut blue = 0;
-        for index in 0..OBJECTS {
-            let copy = copies.get_opt(&format!("map-{index}")).await?;
-            let data = copy.and_then(|copy| copy.data).unwrap_or_default();
-            blue += usize::from(data.get("colour").is_some_and(|colour| colour == "blue"));
-        }
-        Ok(blue == OBJECTS)
+        Ok(member.count(&config_maps(), blue) == OBJECTS)
     })
     .await?;
     empty(fleet, namespace, OBJECTS).await
