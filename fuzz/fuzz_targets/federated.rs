@@ -1,8 +1,8 @@
 //! Law: any JSON is read as a federated object or refused, and every question to it has an answer.
 #![no_main]
 
-use kubefed_api::FederatedObject;
-use kubefed_propagation::{Federation, Hashes, Member, Observation, Record, TargetType, decide};
+use kubefed_api::{FederatedObject, ResourceType};
+use kubefed_propagation::{Federation, Hashes, Member, Observation, Record, decide};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
@@ -19,7 +19,7 @@ fuzz_target!(|text: &str| {
         object.inventory(),
         Hashes::of(object.as_value()).is_ok(),
     );
-    let target = TargetType::new("apps", "v1", "Deployment", true);
+    let target = ResourceType::namespaced("apps", "v1", "Deployment", "deployments");
     let federation = Federation::new(target, object);
     for observation in [Observation::NotManaged, Observation::ProvenAbsent] {
         let member = Member::new("c1");

@@ -1,9 +1,9 @@
 use std::fmt;
 
-use kubefed_api::{ClusterName, QualifiedName};
+use kubefed_api::{ClusterName, QualifiedName, ResourceType};
 use serde_json::{Map, Value, json};
 
-use crate::{Action, Decision, Federation, Member, Observation, Record, TargetType, decide};
+use crate::{Action, Decision, Federation, Member, Observation, Record, decide};
 
 /// What would be done for one federated object in every cluster, and why: a preview that writes
 /// nothing.
@@ -112,7 +112,7 @@ fn plan_with<'a>(
         }
     };
     Plan {
-        kind: federation.target().kind().to_owned(),
+        kind: federation.target().kind.to_owned(),
         name: federation.target_name(),
         clusters: clusters.into_iter().map(cluster_plan).collect(),
         warnings: match federation.rendered() {
@@ -361,7 +361,7 @@ const OPEN_METADATA: [&str; 7] = [
     "uid",
 ];
 
-pub(crate) fn is_secret(target: &TargetType) -> bool {
+pub(crate) fn is_secret(target: &ResourceType) -> bool {
     target.is_core("Secret")
 }
 

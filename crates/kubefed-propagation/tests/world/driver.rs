@@ -7,12 +7,13 @@ use kubefed_propagation::kubefed_api::k8s_openapi::apimachinery::pkg::apis::meta
     DeleteOptions, Preconditions,
 };
 use kubefed_propagation::kubefed_api::{
-    ClusterName, FederatedObject, ObjectVersion, ObservedCopy, PropagationReason, well_known,
+    ClusterName, FederatedObject, ObjectVersion, ObservedCopy, PropagationReason, ResourceType,
+    well_known,
 };
 use kubefed_propagation::{
     Action, Adoption, Decision, Failure, Federation, Ignorance, Lifecycle, Member, Observation,
-    Outcome, Record, Report, Selection, TargetType, decide, decide_orphan, hold_after, hold_before,
-    inventory, next_versions,
+    Outcome, Record, Report, Selection, decide, decide_orphan, hold_after, hold_before, inventory,
+    next_versions,
 };
 use serde_json::Value;
 
@@ -70,10 +71,10 @@ impl World {
         }
     }
 
-    pub(crate) fn target(&self) -> TargetType {
+    pub(crate) fn target(&self) -> ResourceType {
         match self.kind {
-            Kind::Deployment => TargetType::new("apps", "v1", "Deployment", true),
-            Kind::ConfigMap => TargetType::new("", "v1", "ConfigMap", true),
+            Kind::Deployment => ResourceType::namespaced("apps", "v1", "Deployment", "deployments"),
+            Kind::ConfigMap => ResourceType::namespaced("", "v1", "ConfigMap", "configmaps"),
         }
     }
 

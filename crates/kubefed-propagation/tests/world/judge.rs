@@ -69,7 +69,7 @@ pub(crate) fn may_write(world: &World, cluster: &ClusterName, action: &Action) {
             let target = world.target();
             assert_eq!(
                 identity(object),
-                json!([target.api_version(), target.kind(), "shop", "web"]),
+                json!([target.api_version(), target.kind, "shop", "web"]),
                 "identity (INV-S9): {}",
                 context()
             );

@@ -144,7 +144,7 @@ fn world(setting: Setting, setups: &[Setup; 3]) -> World {
         cluster.labels.insert("placed".to_owned(), label.to_owned());
         let foreign = |labels: Value| {
             json!({
-                "apiVersion": target.api_version(), "kind": target.kind(),
+                "apiVersion": target.api_version(), "kind": target.kind,
                 "metadata": {"namespace": "shop", "name": "web", "labels": labels},
                 "data": {"k": "foreign"},
             })
