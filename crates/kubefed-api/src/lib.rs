@@ -65,6 +65,10 @@
 //!
 //! No feature chooses a Kubernetes version: programs turn on one of k8s-openapi's.
 
+#[cfg(doc)]
+#[doc = include_str!("../docs/checks.md")]
+pub mod checks {}
+
 mod core;
 mod crd;
 mod defaulting;

@@ -371,6 +371,13 @@ fn section_10_what_an_update_keeps() {
     .unwrap();
     assert_eq!(object["spec"]["replicas"], 9, "10, 25: retained");
 
+    let service_replicas = updated("Service", retain.clone(), json!({"spec": {"replicas": 9}}));
+    assert_eq!(
+        service_replicas.unwrap()["spec"]["replicas"],
+        2,
+        "10: not of a Service; api 24.17"
+    );
+
     let service = |template: Value, copy: Value| {
         updated(
             "Service",
