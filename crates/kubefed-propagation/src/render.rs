@@ -260,11 +260,16 @@ fn member<'a>(object: &'a mut Map<String, Value>, name: &str) -> &'a mut Value {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
-    use crate::{Hashes, apply_overrides, retain, strategies};
+    use crate::{
+        Federation, Hashes, Member, Observation, Record, apply_overrides, decide, retain,
+        strategies,
+    };
 
     fn target() -> ResourceType {
         ResourceType::namespaced("apps", "v1", "Deployment", "deployments")
@@ -414,15 +419,32 @@ mod tests {
         ) {
             let name = json!({"name": "web"});
             let parts = json!({"template": template, "placement": placement, "overrides": overrides});
+            let everywhere = json!({
+                "template": template, "placement": {"clusterSelector": {}}, "overrides": overrides,
+            });
             for federated in [
                 federated,
                 json!({"metadata": name, "spec": spec}),
                 json!({"metadata": name, "spec": parts}),
+                json!({"metadata": name, "spec": everywhere}),
             ] {
                 let _ = Hashes::of(&federated);
                 let Ok(federated) = FederatedObject::parse(federated) else { continue };
+                let federated = Arc::new(federated);
                 for kind in ["Service", "ServiceAccount", "ConfigMap"] {
                     let target = ResourceType::namespaced("", "v1", kind, "");
+                    let federation = Federation::new(target.clone(), federated.clone());
+                    let held = Observation::of_body(Arc::new(member.clone()));
+                    for observation in [Observation::NotManaged, held] {
+                        let decide = || {
+                            decide(&federation, &Member::new("c"), &observation, &Record::empty())
+                        };
+                        prop_assert_eq!(decide(), decide());
+                        if let Some(object) = decide().action.object() {
+                            prop_assert_eq!(&object["kind"], kind);
+                            prop_assert_eq!(&object["metadata"]["name"], "web");
+                        }
+                    }
                     let Ok(rendered) = render(&target, &federated) else { continue };
                     let mut object = rendered.object;
                     let _ = retain(&target, &mut object, &member, &federated);
