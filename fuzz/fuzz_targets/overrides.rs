@@ -7,12 +7,9 @@ use kubefed_propagation::apply_overrides;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
-fuzz_target!(|input: (&str, &str)| {
-    let (object, overrides) = input;
-    let Ok(object) = serde_json::from_str::<Value>(object) else {
-        return;
-    };
-    let Ok(list) = serde_json::from_str::<Value>(overrides) else {
+// The input is a JSON list of the object and the overrides.
+fuzz_target!(|text: &str| {
+    let Ok((object, list)) = serde_json::from_str::<(Value, Value)>(text) else {
         return;
     };
     let all = serde_json::json!([{"clusterName": "c1", "clusterOverrides": list}]);
