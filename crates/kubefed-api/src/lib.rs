@@ -53,6 +53,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! The page `checks` of the documentation lists which test shows which part of KubeFed's API.
+//!
 //! # Features
 //!
 //! All are off by default.

@@ -44,6 +44,8 @@
 //! # Ok::<(), kubefed_api::Error>(())
 //! ```
 //!
+//! The page `checks` of the documentation lists which test shows which behaviour of KubeFed.
+//!
 //! # Features
 //!
 //! * `preview` (off by default): what manifests would put where, without any cluster (`Preview`).
