@@ -333,6 +333,23 @@ mod tests {
         assert!(hash.matches("670925af5967a5652d1d7e8e5e9f2e64"));
         assert!(hash.matches("011b25bc2418a0c4f72a7f6d63815aa7"));
         assert!(!hash.matches(""));
+        for (text, published, short) in [
+            (
+                "\u{8}",
+                "6e111b74286f2b583ab8d459a3b2ce96",
+                "30db81b53b0e20bd2aa31b53359ac6eb",
+            ),
+            (
+                "\u{c}",
+                "610fd802981effef388ab68280f34956",
+                "cf2b32ef211042f3d775d4ebfd37f5e7",
+            ),
+        ] {
+            let template = json!({"spec": {"template": {"data": {"c": text}}}});
+            let hash = template_hash(&template).unwrap();
+            assert_eq!(hash.as_str(), published);
+            assert!(hash.matches(short), "{text:?}");
+        }
     }
 
     /// The examples of propagation 11.2 and api 25, as the original hashes them.
