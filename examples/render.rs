@@ -12,14 +12,16 @@ use kubefed_propagation::{Preview, PreviewOptions, Verdict};
 /// Prints what each member cluster would get of federated objects, and why or why not
 ///
 /// The clusters are taken as ready and empty. Ends with 0 if every object gets into some cluster, with 1
-/// if some input is invalid (the rest is printed all the same), and with 2 if everything is valid but
-/// some object gets nowhere.
+/// if some input or argument is invalid (the rest is printed all the same), and with 2 if everything is
+/// valid but some object gets nowhere.
 #[derive(Parser)]
+#[command(after_long_help = EXAMPLE)]
 struct Arguments {
-    /// YAML or JSON files of federated objects and FederatedTypeConfigs; `-` is the standard input
+    /// YAML or JSON files of federated objects, FederatedTypeConfigs and KubeFedClusters, in any order;
+    /// `-` is the standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
-    /// A file of KubeFedClusters
+    /// One more file, for the KubeFedClusters if they are kept apart
     #[arg(long, value_name = "FILE")]
     clusters: Option<String>,
     /// How to print: decisions as text, or decisions and whole objects
@@ -33,6 +35,30 @@ struct Arguments {
     show_secrets: bool,
 }
 
+const EXAMPLE: &str = "\
+Example: save this as shop.yaml and run `render shop.yaml`
+
+  apiVersion: core.kubefed.io/v1beta1
+  kind: KubeFedCluster
+  metadata: {name: east, labels: {region: eu}}
+  ---
+  apiVersion: types.kubefed.io/v1beta1
+  kind: FederatedNamespace
+  metadata: {namespace: shop, name: shop}
+  spec: {placement: {clusterSelector: {}}}
+  ---
+  apiVersion: types.kubefed.io/v1beta1
+  kind: FederatedConfigMap
+  metadata: {namespace: shop, name: banner}
+  spec:
+    template: {data: {text: hello}}
+    placement: {clusterSelector: {matchLabels: {region: eu}}}
+    overrides:
+    - clusterName: east
+      clusterOverrides: [{path: /data/text, value: howdy}]
+
+Types that KubeFed does not come with need their FederatedTypeConfig among the files.";
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Output {
     Text,
@@ -41,7 +67,13 @@ enum Output {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(other) => {
+            other.print()?;
+            return Ok(ExitCode::from(u8::from(other.use_stderr())));
+        }
+    };
     let mut options = PreviewOptions::new();
     if arguments.assume_namespace_federated {
         options = options.assume_namespaces_federated();

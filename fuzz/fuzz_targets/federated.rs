@@ -1,8 +1,8 @@
-//! Law: any JSON is read as a federated object or refused, and every question to it has an answer.
+//! Law: any JSON is read or refused; decisions are repeatable and write the right name and kind.
 #![no_main]
 
-use kubefed_api::FederatedObject;
-use kubefed_propagation::{Federation, Hashes, Member, Observation, Record, TargetType, decide};
+use kubefed_api::{FederatedObject, ResourceType};
+use kubefed_propagation::{Federation, Hashes, Member, Observation, Record, decide};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
@@ -19,12 +19,17 @@ fuzz_target!(|text: &str| {
         object.inventory(),
         Hashes::of(object.as_value()).is_ok(),
     );
-    let target = TargetType::new("apps", "v1", "Deployment", true);
+    let name = object.name().name().to_owned();
+    let target = ResourceType::namespaced("apps", "v1", "Deployment", "deployments");
     let federation = Federation::new(target, object);
+    let member = Member::new("c1");
     for observation in [Observation::NotManaged, Observation::ProvenAbsent] {
-        let member = Member::new("c1");
         let decision = decide(&federation, &member, &observation, &Record::empty());
         let again = decide(&federation, &member, &observation, &Record::empty());
         assert_eq!(decision, again);
+        if let Some(object) = decision.action.object() {
+            assert_eq!(object["metadata"]["name"], name.as_str());
+            assert_eq!(object["kind"], "Deployment");
+        }
     }
 });

@@ -205,6 +205,47 @@ mod tests {
         );
     }
 
+    /// api 4 and 14, and observable check 49 of propagation.
+    #[test]
+    fn no_value_that_is_given_is_replaced() {
+        let given = [
+            ("/scope", json!("Namespaced")),
+            ("/controllerDuration/availableDelay", json!("1s")),
+            ("/controllerDuration/unavailableDelay", json!("1s")),
+            ("/controllerDuration/cacheSyncTimeout", json!("1s")),
+            ("/leaderElect/leaseDuration", json!("1s")),
+            ("/leaderElect/renewDeadline", json!("1s")),
+            ("/leaderElect/retryPeriod", json!("1s")),
+            ("/leaderElect/resourceLock", json!("endpoints")),
+            ("/featureGates/0/configuration", json!("Disabled")),
+            ("/featureGates/1/configuration", json!("Enabled")),
+            ("/featureGates/2/configuration", json!("Disabled")),
+            ("/clusterHealthCheck/period", json!("1s")),
+            ("/clusterHealthCheck/failureThreshold", json!(7)),
+            ("/clusterHealthCheck/successThreshold", json!(7)),
+            ("/clusterHealthCheck/timeout", json!("1s")),
+            ("/syncController/maxConcurrentReconciles", json!(7)),
+            ("/syncController/adoptResources", json!("Disabled")),
+            ("/statusController/maxConcurrentReconciles", json!(7)),
+        ];
+        for (pointer, value) in given {
+            let mut spec = complete();
+            let default = spec.pointer_mut(pointer).unwrap();
+            assert_ne!(*default, value, "{pointer} differs from its default");
+            *default = value;
+            check(spec.clone(), None);
+            // Beside a part that is missing, so that there is a patch to look at.
+            let removed = if pointer.starts_with("/leaderElect") {
+                "statusController"
+            } else {
+                "leaderElect"
+            };
+            let mut partial = spec.clone();
+            partial.as_object_mut().unwrap().remove(removed);
+            check(partial, Some(spec));
+        }
+    }
+
     /// api 14: missing gates are appended, the list is sorted, unknown names stay.
     #[test]
     fn feature_gates_are_completed_and_sorted() {

@@ -53,6 +53,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! The page `checks` of the documentation lists which test shows which part of KubeFed's API.
+//!
 //! # Features
 //!
 //! All are off by default.
@@ -64,6 +66,10 @@
 //! * `proptest`: strategies for the kinds (module `strategy`).
 //!
 //! No feature chooses a Kubernetes version: programs turn on one of k8s-openapi's.
+
+#[cfg(doc)]
+#[doc = include_str!("../docs/checks.md")]
+pub mod checks {}
 
 mod core;
 mod crd;

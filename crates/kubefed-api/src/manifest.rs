@@ -277,6 +277,7 @@ impl Piece<'_> {
 
         let mut stream = serde_json::Deserializer::from_str(json).into_iter::<Value>();
         let mut values = Vec::new();
+        let (mut line, mut counted) = (self.line, 0);
         loop {
             let rest = &json[stream.byte_offset()..];
             let space = rest.len() - rest.trim_start().len();
@@ -284,8 +285,9 @@ impl Piece<'_> {
             match stream.next() {
                 None => return Some(values),
                 Some(value) => {
-                    let lines_before = self.text[..offset].matches('\n').count();
-                    values.push((self.line + lines_before, value.ok()?));
+                    line += self.text[counted..offset].matches('\n').count();
+                    counted = offset;
+                    values.push((line, value.ok()?));
                 }
             }
         }
@@ -581,6 +583,12 @@ mod tests {
         let [Ok(_)] = &read("f.yaml", &nested("{b: ", "}", 60))[..] else {
             panic!("sixty levels are fine");
         };
+        // As many documents as fit into the limit; counting lines from the top for each takes minutes.
+        let count = DOCUMENT_BYTES_MAX / 3;
+        let many = read("f.json", &"{}\n".repeat(count));
+        assert_eq!(many.len(), count);
+        let last = &many.last().unwrap().as_ref().unwrap().origin;
+        assert_eq!((last.document, last.line), (count, count));
     }
 
     proptest! {

@@ -2,16 +2,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kubefed_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::DeleteOptions;
-use kubefed_api::{ClusterName, FederatedObject, PropagationReason, QualifiedName};
+use kubefed_api::{ClusterName, FederatedObject, PropagationReason, QualifiedName, ResourceType};
 
 use crate::render::{Rendered, render};
-use crate::{Error, Hashes, NamespaceFederation, Placement, Scope, Selection, TargetType};
+use crate::{Error, Hashes, NamespaceFederation, Placement, Scope, Selection};
 
 /// Everything about one federated object that does not depend on a cluster, computed once per
 /// reconcile.
 #[derive(Clone, Debug)]
 pub struct Federation {
-    target: TargetType,
+    target: ResourceType,
     object: Arc<FederatedObject>,
     namespace: NamespaceFederation,
     scope: Scope,
@@ -53,7 +53,7 @@ impl Federation {
     ///
     /// Without further settings the namespace is not needed, the scope is the whole cluster and
     /// adoption is enabled.
-    pub fn new(target: TargetType, object: impl Into<Arc<FederatedObject>>) -> Self {
+    pub fn new(target: ResourceType, object: impl Into<Arc<FederatedObject>>) -> Self {
         let object = object.into();
         let lifecycle = if !object.is_deleting() {
             Lifecycle::Active
@@ -107,7 +107,7 @@ impl Federation {
     }
 
     /// The type of the copies.
-    pub fn target(&self) -> &TargetType {
+    pub fn target(&self) -> &ResourceType {
         &self.target
     }
 
@@ -118,7 +118,7 @@ impl Federation {
 
     /// Name and namespace of the copies.
     pub fn target_name(&self) -> QualifiedName {
-        if self.target.is_namespace() {
+        if self.target.is_core("Namespace") {
             QualifiedName::cluster_scoped(self.object.name().name())
         } else {
             self.object.name().clone()
@@ -180,7 +180,7 @@ impl Federation {
 
     /// Whether an object is the host's own Namespace, as a member sees it.
     pub(crate) fn is_host_namespace(&self, uid: &str) -> bool {
-        self.target.is_namespace() && self.host_namespace_uid.as_deref() == Some(uid)
+        self.target.is_core("Namespace") && self.host_namespace_uid.as_deref() == Some(uid)
     }
 }
 

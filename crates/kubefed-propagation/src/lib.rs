@@ -15,8 +15,8 @@
 //! `kubefed-controllers` do).
 //!
 //! ```
-//! use kubefed_api::FederatedObject;
-//! use kubefed_propagation::{Federation, Member, Observation, Record, TargetType, decide};
+//! use kubefed_api::{FederatedObject, ResourceType};
+//! use kubefed_propagation::{Federation, Member, Observation, Record, decide};
 //! use serde_json::json;
 //!
 //! let web = FederatedObject::parse(json!({
@@ -29,7 +29,8 @@
 //!         ],
 //!     },
 //! }))?;
-//! let federation = Federation::new(TargetType::new("apps", "v1", "Deployment", true), web);
+//! let deployments = ResourceType::namespaced("apps", "v1", "Deployment", "deployments");
+//! let federation = Federation::new(deployments, web);
 //! let decision = |cluster: &str| {
 //!     decide(&federation, &Member::new(cluster), &Observation::NotManaged, &Record::empty())
 //! };
@@ -42,6 +43,8 @@
 //! })));
 //! # Ok::<(), kubefed_api::Error>(())
 //! ```
+//!
+//! The page `checks` of the documentation lists which test shows which behaviour of KubeFed.
 //!
 //! # Features
 //!
@@ -70,7 +73,6 @@ mod report;
 mod retention;
 #[cfg(test)]
 mod strategies;
-mod target;
 mod version;
 
 pub use canonical::{canonical_json, canonical_json_of_doubles};
@@ -95,5 +97,4 @@ pub use record::{Record, next_versions};
 pub use render::{Rendered, Warning, render, set_managed_label};
 pub use report::{RemoteStatus, Report};
 pub use retention::retain;
-pub use target::TargetType;
 pub use version::{Hash, Hashes, needs_update, overrides_hash, template_hash};

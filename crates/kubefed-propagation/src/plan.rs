@@ -1,9 +1,10 @@
 use std::fmt;
 
-use kubefed_api::{ClusterName, QualifiedName};
+use kubefed_api::well_known::SERVER_OWNED_METADATA;
+use kubefed_api::{ClusterName, QualifiedName, ResourceType};
 use serde_json::{Map, Value, json};
 
-use crate::{Action, Decision, Federation, Member, Observation, Record, TargetType, decide};
+use crate::{Action, Decision, Federation, Member, Observation, Record, decide};
 
 /// What would be done for one federated object in every cluster, and why: a preview that writes
 /// nothing.
@@ -112,7 +113,7 @@ fn plan_with<'a>(
         }
     };
     Plan {
-        kind: federation.target().kind().to_owned(),
+        kind: federation.target().kind.to_owned(),
         name: federation.target_name(),
         clusters: clusters.into_iter().map(cluster_plan).collect(),
         warnings: match federation.rendered() {
@@ -274,41 +275,17 @@ fn body(observation: &Observation) -> Option<&Value> {
     }
 }
 
-/// Members of `metadata` that every write of the server changes, and that no plan is about.
-const SERVER_METADATA: [&str; 8] = [
-    "creationTimestamp",
-    "deletionGracePeriodSeconds",
-    "deletionTimestamp",
-    "generation",
-    "managedFields",
-    "resourceVersion",
-    "selfLink",
-    "uid",
-];
-
 /// The fields in which two objects differ, but for the status and what the server owns.
 pub(crate) fn differences(before: &Value, after: &Value) -> Vec<FieldChange> {
-    let mut before = before.clone();
-    let mut after = after.clone();
-    for value in [&mut before, &mut after] {
-        if let Some(fields) = value.as_object_mut() {
-            fields.remove("status");
-        }
-        if let Some(metadata) = value["metadata"].as_object_mut() {
-            SERVER_METADATA
-                .iter()
-                .for_each(|name| drop(metadata.remove(*name)));
-        }
-    }
     let mut changes = Vec::new();
-    compare(
-        &mut String::new(),
-        Some(&before),
-        Some(&after),
-        &mut changes,
-    );
+    compare(&mut String::new(), Some(before), Some(after), &mut changes);
     changes.sort_by(|a, b| a.path.cmp(&b.path));
     changes
+}
+
+fn is_the_servers(path: &str) -> bool {
+    let metadata = path.strip_prefix("/metadata/");
+    path == "/status" || metadata.is_some_and(|name| SERVER_OWNED_METADATA.contains(&name))
 }
 
 fn compare(
@@ -319,6 +296,7 @@ fn compare(
 ) {
     let length = path.len();
     match (before, after) {
+        _ if is_the_servers(path) => {}
         (Some(Value::Object(old)), Some(Value::Object(new))) => {
             let added = new.keys().filter(|name| !old.contains_key(*name));
             for name in old.keys().chain(added) {
@@ -361,7 +339,7 @@ const OPEN_METADATA: [&str; 7] = [
     "uid",
 ];
 
-pub(crate) fn is_secret(target: &TargetType) -> bool {
+pub(crate) fn is_secret(target: &ResourceType) -> bool {
     target.is_core("Secret")
 }
 

@@ -1,10 +1,10 @@
 use std::fmt;
 
 use kubefed_api::well_known::{MANAGED_LABEL, MANAGED_VALUE, SERVER_OWNED_METADATA};
-use kubefed_api::{Error as FieldError, FederatedObject, Template};
+use kubefed_api::{Error as FieldError, FederatedObject, ResourceType, Template};
 use serde_json::{Map, Value};
 
-use crate::{Error, TargetType};
+use crate::Error;
 
 /// What a template becomes before anything is known of a cluster.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,8 +65,8 @@ impl fmt::Display for Warning {
 /// # Example
 ///
 /// ```
-/// use kubefed_api::FederatedObject;
-/// use kubefed_propagation::{TargetType, render};
+/// use kubefed_api::{FederatedObject, ResourceType};
+/// use kubefed_propagation::render;
 /// use serde_json::json;
 ///
 /// let federated = FederatedObject::parse(json!({
@@ -76,7 +76,8 @@ impl fmt::Display for Warning {
 ///         "spec": {"replicas": 3},
 ///     }},
 /// }))?;
-/// let rendered = render(&TargetType::new("apps", "v1", "Deployment", true), &federated)?;
+/// let deployments = ResourceType::namespaced("apps", "v1", "Deployment", "deployments");
+/// let rendered = render(&deployments, &federated)?;
 /// assert_eq!(rendered.object, json!({
 ///     "apiVersion": "apps/v1",
 ///     "kind": "Deployment",
@@ -86,7 +87,7 @@ impl fmt::Display for Warning {
 /// assert_eq!(rendered.warnings[0].reason(), "AnnotationsNotSupported");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn render(target: &TargetType, federated: &FederatedObject) -> Result<Rendered, Error> {
+pub fn render(target: &ResourceType, federated: &FederatedObject) -> Result<Rendered, Error> {
     let template = federated.template().map_err(Error::render)?;
     let empty = Template::new();
     let template = template.unwrap_or(&empty);
@@ -99,7 +100,7 @@ pub fn render(target: &TargetType, federated: &FederatedObject) -> Result<Render
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     object.insert("apiVersion".to_owned(), Value::String(api_version));
-    object.insert("kind".to_owned(), Value::String(target.kind().to_owned()));
+    object.insert("kind".to_owned(), Value::String(target.kind.to_owned()));
     object.insert("metadata".to_owned(), Value::Object(metadata));
     Ok(Rendered {
         object: Value::Object(object),
@@ -121,7 +122,7 @@ const REPLACED_METADATA: [&str; 6] = [
 ];
 
 fn metadata(
-    target: &TargetType,
+    target: &ResourceType,
     federated: &FederatedObject,
     template: &Template,
     warnings: &mut Vec<Warning>,
@@ -152,7 +153,7 @@ fn metadata(
     }
     let name = federated.name();
     metadata.insert("name".to_owned(), name.name().into());
-    if let (Some(namespace), false) = (name.namespace(), target.is_namespace()) {
+    if let (Some(namespace), false) = (name.namespace(), target.is_core("Namespace")) {
         metadata.insert("namespace".to_owned(), namespace.into());
     }
     Ok(metadata)
@@ -195,7 +196,7 @@ fn has_finalizers(metadata: &Map<String, Value>) -> Result<bool, FieldError> {
 
 /// The template's API version if it has one of the target's group. Another group is another type,
 /// which neither the watches nor the permissions of the target cover.
-fn api_version(target: &TargetType, template: &Template) -> Result<String, FieldError> {
+fn api_version(target: &ResourceType, template: &Template) -> Result<String, FieldError> {
     const PATH: &str = "spec.template.apiVersion";
     let given = match template.get("apiVersion") {
         None | Some(Value::Null) => "",
@@ -205,7 +206,7 @@ fn api_version(target: &TargetType, template: &Template) -> Result<String, Field
     let (group, version) = given.split_once('/').unwrap_or(("", given));
     if given.is_empty() {
         Ok(target.api_version())
-    } else if group == target.group() && !version.contains('/') {
+    } else if group == target.group && !version.contains('/') {
         Ok(given.to_owned())
     } else {
         let message = format!("{given:?} is not of the group of {target}");
@@ -259,18 +260,23 @@ fn member<'a>(object: &'a mut Map<String, Value>, name: &str) -> &'a mut Value {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
-    use crate::{Hashes, apply_overrides, retain, strategies};
+    use crate::{
+        Federation, Hashes, Member, Observation, Record, apply_overrides, decide, retain,
+        strategies,
+    };
 
-    fn target() -> TargetType {
-        TargetType::new("apps", "v1", "Deployment", true)
+    fn target() -> ResourceType {
+        ResourceType::namespaced("apps", "v1", "Deployment", "deployments")
     }
 
     #[track_caller]
-    fn check(target: &TargetType, template: Value, expected: Result<Value, &str>) {
+    fn check(target: &ResourceType, template: Value, expected: Result<Value, &str>) {
         let federated = FederatedObject::parse(json!({
             "metadata": {"namespace": "shop", "name": "web", "labels": {"not": "copied"}},
             "spec": {"template": template},
@@ -367,7 +373,7 @@ mod tests {
     #[test]
     fn only_the_core_groups_namespace_has_no_namespace() {
         let rendered = |group: &str| {
-            let target = TargetType::new(group, "v1", "Namespace", false);
+            let target = ResourceType::cluster_scoped(group, "v1", "Namespace", "namespaces");
             let federated = json!({"metadata": {"namespace": "shop", "name": "shop"}});
             let federated = FederatedObject::parse(federated).unwrap();
             render(&target, &federated).unwrap().object["metadata"].clone()
@@ -413,15 +419,32 @@ mod tests {
         ) {
             let name = json!({"name": "web"});
             let parts = json!({"template": template, "placement": placement, "overrides": overrides});
+            let everywhere = json!({
+                "template": template, "placement": {"clusterSelector": {}}, "overrides": overrides,
+            });
             for federated in [
                 federated,
                 json!({"metadata": name, "spec": spec}),
                 json!({"metadata": name, "spec": parts}),
+                json!({"metadata": name, "spec": everywhere}),
             ] {
                 let _ = Hashes::of(&federated);
                 let Ok(federated) = FederatedObject::parse(federated) else { continue };
+                let federated = Arc::new(federated);
                 for kind in ["Service", "ServiceAccount", "ConfigMap"] {
-                    let target = TargetType::new("", "v1", kind, true);
+                    let target = ResourceType::namespaced("", "v1", kind, "");
+                    let federation = Federation::new(target.clone(), federated.clone());
+                    let held = Observation::of_body(Arc::new(member.clone()));
+                    for observation in [Observation::NotManaged, held] {
+                        let decide = || {
+                            decide(&federation, &Member::new("c"), &observation, &Record::empty())
+                        };
+                        prop_assert_eq!(decide(), decide());
+                        if let Some(object) = decide().action.object() {
+                            prop_assert_eq!(&object["kind"], kind);
+                            prop_assert_eq!(&object["metadata"]["name"], "web");
+                        }
+                    }
                     let Ok(rendered) = render(&target, &federated) else { continue };
                     let mut object = rendered.object;
                     let _ = retain(&target, &mut object, &member, &federated);

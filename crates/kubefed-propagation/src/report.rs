@@ -258,6 +258,27 @@ mod tests {
         }
     }
 
+    /// Section 13.2: a write is news by itself where copies show a status of their own, and only there.
+    #[test]
+    fn a_copy_that_was_written_moves_the_update_time_if_copies_show_a_status() {
+        let full = || Some(json!({"replicas": 1}));
+        for (remote_status, moves) in [(full(), true), (None, false)] {
+            let stored = stored(remote_status.clone());
+            let report = cluster1(PropagationStatus::Ok, remote_status);
+            assert_eq!(
+                report.clone().updated(false).next_status(&stored, NOW),
+                None
+            );
+            let next = report.updated(true).next_status(&stored, NOW);
+            assert_eq!(next.is_some(), moves);
+            if let Some(next) = next {
+                let condition = next.propagation().unwrap();
+                assert_eq!(condition.last_update_time.as_deref(), Some(NOW));
+                assert_eq!(condition.last_transition_time.as_deref(), Some(THEN));
+            }
+        }
+    }
+
     // Observable check 40 of propagation.
     #[test]
     fn remote_statuses_are_compared_by_value() {

@@ -52,8 +52,69 @@ pub(crate) fn operation() -> impl Strategy<Value = OverrideOperation> {
     ])
 }
 
-/// An override made without the checks of parsing, aimed at what must not change.
+/// An override made without the checks of parsing: one that is close to changing what must not change,
+/// or any.
 pub(crate) fn cluster_override() -> impl Strategy<Value = Override> {
+    prop_oneof![near_miss(), any_override()]
+}
+
+/// An override of something protected, or of something around it, that leaves nearly all of it as it is.
+fn near_miss() -> impl Strategy<Value = Override> {
+    let member = prop::sample::select(vec![
+        "/apiVersion",
+        "/kind",
+        "/metadata/generation",
+        "/metadata/name",
+        "/metadata/namespace",
+        "/metadata/ownerReferences",
+        "/metadata/resourceVersion",
+        "/metadata/uid",
+        "/spec",
+        "/status",
+    ]);
+    let value = prop_oneof![
+        3 => prop::sample::select(vec![
+            json!("Gadget"), json!("example.com/v2"), json!("other.com/v1"), json!("v1"), json!("web2"),
+            json!(null), json!([]), json!({}),
+        ]),
+        1 => json(),
+    ];
+    let whole = || {
+        json!({
+            "apiVersion": "example.com/v1", "kind": "Widget", "spec": {},
+            "metadata": {"namespace": "shop", "name": "web", "resourceVersion": "7", "labels": {}},
+        })
+    };
+    // Where the override stands: at the member itself, or at what holds it.
+    (member, value, 0..3_usize, operation(), any::<bool>()).prop_map(
+        move |(member, value, above, operation, prefixed)| {
+            let mut object = whole();
+            let (parent, name) = member.rsplit_once('/').unwrap_or_default();
+            let path = match above {
+                0 => member,
+                1 => parent,
+                _ => "",
+            };
+            if let Some(fields) = object.pointer_mut(parent).and_then(Value::as_object_mut) {
+                fields.insert(name.to_owned(), value);
+            }
+            let value = object.pointer(path).cloned();
+            let ignored = if prefixed && !path.is_empty() {
+                "x"
+            } else {
+                ""
+            };
+            let path = format!("{ignored}{path}");
+            Override {
+                operation,
+                path,
+                value,
+            }
+        },
+    )
+}
+
+fn any_override() -> impl Strategy<Value = Override> {
     let segment = prop_oneof![
         prop::sample::select(vec![
             "",

@@ -333,6 +333,86 @@ mod tests {
         assert!(hash.matches("670925af5967a5652d1d7e8e5e9f2e64"));
         assert!(hash.matches("011b25bc2418a0c4f72a7f6d63815aa7"));
         assert!(!hash.matches(""));
+        for (text, published, short) in [
+            (
+                "\u{8}",
+                "6e111b74286f2b583ab8d459a3b2ce96",
+                "30db81b53b0e20bd2aa31b53359ac6eb",
+            ),
+            (
+                "\u{c}",
+                "610fd802981effef388ab68280f34956",
+                "cf2b32ef211042f3d775d4ebfd37f5e7",
+            ),
+        ] {
+            let template = json!({"spec": {"template": {"data": {"c": text}}}});
+            let hash = template_hash(&template).unwrap();
+            assert_eq!(hash.as_str(), published);
+            assert!(hash.matches(short), "{text:?}");
+        }
+    }
+
+    /// The examples of propagation 11.2 and api 25, as the original hashes them.
+    #[test]
+    fn documented_examples_have_their_documented_hashes() {
+        let templates = [
+            (json!({}), "8a80554c91d9fca8acb82f023de02f11"),
+            (
+                json!({"spec": {"foo": null}}),
+                "a5b8d4352d5aed51c51b93900258ccf3",
+            ),
+            (
+                json!({"spec": {"replicas": 3}}),
+                "76b542a28835fcd14767a796167ae314",
+            ),
+            (
+                json!({"data": {"foo": "bar"}}),
+                "4682012eb72f035cfe2b227efe7ca8c8",
+            ),
+            (
+                json!({"data": {"k": "a<b>&c"}}),
+                "3200a8387e02c69e6ccc3b6d6c9fa5e9",
+            ),
+            (
+                json!({"data": {"a": "<b>&"}}),
+                "f41f64b0cfee57d50f67304152780966",
+            ),
+        ];
+        for (template, expected) in templates {
+            let hash = template_hash(&json!({"spec": {"template": template}})).unwrap();
+            assert_eq!(hash.as_str(), expected, "{template}");
+        }
+        let overrides = [
+            (json!(null), "2979b7538b527abe06492021841caf47"),
+            (json!([]), "fd97e6d9a670c7dcdc2477764f78b459"),
+            (
+                json!([{"clusterName": "cluster1", "clusterOverrides": [{"path": "/data", "value": {"foo": "baz"}}]}]),
+                "83ab4a072c6b38ec5b27715c2fe62c9d",
+            ),
+            (
+                json!([{"clusterName": "c1", "clusterOverrides": [
+                    {"path": "/spec/replicas", "value": 5}, {"op": "remove", "path": "/spec/paused"},
+                ]}]),
+                "1835fec3f945adca8b1654e872ba4d35",
+            ),
+            (
+                json!([{"clusterName": "c1", "clusterOverrides": [{"path": "/spec/replicas", "value": 5}]}]),
+                "2cf1d0d2ed4f49c3bc3023cd28280be2",
+            ),
+            (
+                json!([{"clusterName": "c1", "clusterOverrides": [
+                    {"path": "/spec/replicas", "value": 5}, {"op": "add", "path": "/x", "value": null},
+                    {"path": "/y", "value": 0},
+                ]}, {"clusterName": "c2"}]),
+                "ae176038c693a71afa14a0e4d4f3673e",
+            ),
+        ];
+        for (list, expected) in overrides {
+            let hash = overrides_hash(&json!({"spec": {"overrides": list}})).unwrap();
+            assert_eq!(hash.as_str(), expected, "{list}");
+        }
+        assert_eq!(template_hash(&json!({"spec": {}})).unwrap().as_str(), "");
+        assert_eq!(overrides_hash(&json!({})).unwrap().as_str(), "");
     }
 
     #[test]

@@ -5,19 +5,22 @@
 
 use std::sync::Arc;
 
-use kubefed_propagation::kubefed_api::FederatedObject;
+use kubefed_propagation::kubefed_api::{FederatedObject, ResourceType};
 use kubefed_propagation::{
-    Federation, Member, Observation, Plan, PlanLimits, Record, TargetType, plan, plan_with_secrets,
+    Federation, Member, Observation, Plan, PlanLimits, Record, plan, plan_with_secrets,
 };
 use serde_json::{Value, json};
 
-fn federation(target: TargetType, spec: Value) -> Federation {
+fn federation(target: ResourceType, spec: Value) -> Federation {
     let object = json!({"metadata": {"namespace": "shop", "name": "web"}, "spec": spec});
     Federation::new(target, FederatedObject::parse(object).unwrap())
 }
 
 fn deployment(spec: Value) -> Federation {
-    federation(TargetType::new("apps", "v1", "Deployment", true), spec)
+    federation(
+        ResourceType::namespaced("apps", "v1", "Deployment", "deployments"),
+        spec,
+    )
 }
 
 fn copy(content: Value) -> Observation {
@@ -132,7 +135,10 @@ fn secret(render: impl Fn(&Federation, &[(&Member, &Observation)]) -> Plan) -> P
             ]},
         ],
     });
-    let federation = federation(TargetType::new("", "v1", "Secret", true), spec);
+    let federation = federation(
+        ResourceType::namespaced("", "v1", "Secret", "secrets"),
+        spec,
+    );
     let present = copy(json!({
         "apiVersion": "v1", "kind": "Secret", "data": {"a": "canary-member", "z": "canary-member"},
         "metadata": {"annotations": {
@@ -208,7 +214,7 @@ fn no_value_of_a_secret_is_in_a_plan() {
 #[test]
 fn other_kinds_are_shown_as_they_are() {
     let config_map = federation(
-        TargetType::new("", "v1", "ConfigMap", true),
+        ResourceType::namespaced("", "v1", "ConfigMap", "configmaps"),
         json!({"template": {"data": {"a": "shown"}}, "placement": {"clusterSelector": {}}}),
     );
     let plan = plan(

@@ -242,6 +242,16 @@ fn bad_documents_are_named_and_leave_the_others_alone() {
         ],
     );
     check(
+        &federated("FederatedNamespace", "shop", json!({})).replace("shop", "kube-system"),
+        &[
+            "3: FederatedNamespace kube-system/kube-system: metadata.name: this namespace is never federated",
+        ],
+    );
+    check(
+        &federated("FederatedConfigMap", "web", json!({})).replace("shop", "Shop"),
+        &["3: FederatedConfigMap Shop/web: metadata.namespace: not a DNS-1123 label"],
+    );
+    check(
         &federated("FederatedClusterRole", "role", json!({})),
         &["3: FederatedClusterRole shop/role: metadata.namespace: the type has no namespaces"],
     );
@@ -284,6 +294,21 @@ fn bad_documents_are_named_and_leave_the_others_alone() {
         &of_second(json!([{"path": "/no/where", "value": 1}])),
         &[&at(
             "cluster member-2: cannot apply the overrides: clusterOverrides[0]: replace \"/no/where\": \"/no\" does not exist",
+        )],
+    );
+    check(
+        &of_second(json!([{"op": "add", "path": "data", "value": 1}])),
+        &[&at(
+            "cluster member-2: cannot apply the overrides: clusterOverrides[0]: add \"data\": a path begins with /",
+        )],
+    );
+    let elements: Vec<_> = (0..10_000).collect();
+    check(
+        &of_second(
+            json!([{"path": "/data/list", "value": elements}, {"path": "/data/list/10000", "value": 1}]),
+        ),
+        &[&at(
+            "cluster member-2: cannot apply the overrides: clusterOverrides[1]: replace \"/data/list/10000\": index 10000 is out of range, the list has 10000 elements",
         )],
     );
     check(
@@ -352,12 +377,22 @@ fn oversized_and_deep_objects_are_refused() {
 }
 
 #[test]
-fn no_clusters_are_an_error() {
-    let preview = Preview::of(manifest::read("shop.yaml", SHOP), &PreviewOptions::new());
-    assert_eq!(preview.verdict(), Verdict::Invalid);
+fn no_clusters_and_no_objects_are_errors() {
+    let problems = |file: &str, text: &str| {
+        let preview = Preview::of(manifest::read(file, text), &PreviewOptions::new());
+        assert_eq!(preview.verdict(), Verdict::Invalid);
+        let problems = preview.problems().iter().map(ToString::to_string);
+        problems.collect::<Vec<_>>().join("\n")
+    };
+    let (no_clusters, no_objects) = (
+        "clusters: no KubeFedCluster was given",
+        "objects: no federated object could be read",
+    );
+    assert_eq!(problems("shop.yaml", SHOP), no_clusters);
+    assert_eq!(problems("clusters.yaml", CLUSTERS), no_objects);
     assert_eq!(
-        preview.problems()[0].to_string(),
-        "clusters: no KubeFedCluster was given"
+        problems("empty.yaml", "# nothing\n---\n"),
+        format!("{no_objects}\n{no_clusters}")
     );
 }
 
@@ -452,9 +487,21 @@ fn the_program_prints_the_preview_and_ends_with_the_verdict() {
         (1, include_str!("transcripts/shop.txt"))
     );
     assert!(errors.starts_with("error: missing.yaml: "), "{errors}");
+    let (code, text, errors) = render(&["shop.yaml", "--output", "xml"], "").unwrap();
+    assert_eq!((code, text.as_str()), (1, ""), "2 says something else");
+    assert!(errors.contains("'xml'"), "{errors}");
     let (code, help, _) = render(&["--help"], "").unwrap();
     assert!(
         code == 0 && help.contains("some object gets nowhere"),
         "{help}"
+    );
+    // The example of the help does what it says.
+    let example = help.split("`render shop.yaml`\n").nth(1).unwrap();
+    let example = example.split("\n\nTypes that").next().unwrap();
+    let (code, text, errors) = render(&["-"], &example.replace("\n  ", "\n")).unwrap();
+    assert_eq!((code, errors.as_str()), (0, ""));
+    assert!(
+        text.contains("~ /data/text: \"hello\" -> \"howdy\""),
+        "{text}"
     );
 }

@@ -10,9 +10,9 @@ mod reader;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use kubefed_api::{ClusterName, FederatedObject, Overrides};
+use kubefed_api::{ClusterName, FederatedObject, Overrides, ResourceType};
 use kubefed_propagation::{
-    NamespaceFederation, ObjectVersion, Placement, Scope, Selection, TargetType, apply_overrides,
+    NamespaceFederation, ObjectVersion, Placement, Scope, Selection, apply_overrides,
     canonical_json, needs_update, overrides_hash, retain, template_hash,
 };
 use serde_json::{Value, json};
@@ -182,7 +182,7 @@ fn retention_keeps_what_the_original_keeps() {
         let mut desired = read(&line["desired"])?;
         let api_version = desired["apiVersion"].as_str().unwrap_or_default();
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        let target = TargetType::new(group, version, line["kind"].as_str().unwrap(), true);
+        let target = ResourceType::namespaced(group, version, line["kind"].as_str().unwrap(), "");
         let federated = federated(&line["federated"])?;
         retain(&target, &mut desired, &read(&line["member"])?, &federated)
             .map_err(|error| error.to_string())?;

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use kube::CustomResource;
 use kube::ResourceExt;
 use kube::core::discovery::Scope as DiscoveredScope;
@@ -196,6 +198,13 @@ impl ResourceType {
         self.scope == Scope::Namespaced
     }
 
+    /// Whether this is the core group's type of that kind. Namespaces, Services, ServiceAccounts and
+    /// Secrets of the core group have rules of their own; kinds of these names in other groups are
+    /// ordinary, which the original does not tell apart.
+    pub fn is_core(&self, kind: &str) -> bool {
+        self.group.is_empty() && self.kind == kind
+    }
+
     /// The type as kube's dynamic API knows it.
     pub fn api_resource(&self) -> kube::core::ApiResource {
         kube::core::ApiResource {
@@ -205,6 +214,13 @@ impl ResourceType {
             kind: self.kind.clone(),
             plural: self.plural_name.clone(),
         }
+    }
+}
+
+/// Displays as `apps/v1 Deployment`.
+impl fmt::Display for ResourceType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.api_version(), self.kind)
     }
 }
 
@@ -413,6 +429,16 @@ mod tests {
             config.spec.target_type.api_resource().api_version,
             "example.com/v1"
         );
+    }
+
+    #[test]
+    fn a_core_type_is_known_by_group_and_kind() {
+        let namespace = ResourceType::cluster_scoped("", "v1", "Namespace", "namespaces");
+        assert!(namespace.is_core("Namespace") && !namespace.is_core("Secret"));
+        assert_eq!(namespace.to_string(), "v1 Namespace");
+        let foreign = ResourceType::cluster_scoped("a.b", "v1", "Namespace", "namespaces");
+        assert!(!foreign.is_core("Namespace"));
+        assert_eq!(foreign.to_string(), "a.b/v1 Namespace");
     }
 
     #[test]

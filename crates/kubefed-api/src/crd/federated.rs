@@ -363,7 +363,15 @@ mod tests {
                     "x-kubernetes-group-version-kind": names("example.com", "Ring")
                 },
                 "RingSpec": {"$ref": format!("{prefix}RingSpec")},
-                "Bare": {"x-kubernetes-group-version-kind": names("example.com", "Bare")}
+                "Bare": {"x-kubernetes-group-version-kind": names("example.com", "Bare")},
+                "Long": {
+                    "properties": {"spec": {"properties": {"replicas": {"type": "integer", "format": "int64"}}}},
+                    "x-kubernetes-group-version-kind": names("example.com", "Long")
+                },
+                "Text": {
+                    "properties": {"spec": {"properties": {"replicas": {"type": "string", "format": "int32"}}}},
+                    "x-kubernetes-group-version-kind": names("example.com", "Text")
+                }
             })
         };
         let documents = [
@@ -376,6 +384,8 @@ mod tests {
             ("example.com", "Loop", TemplateSchema::Present),
             ("example.com", "Ring", TemplateSchema::Present),
             ("example.com", "Bare", TemplateSchema::Missing),
+            ("example.com", "Long", TemplateSchema::Present),
+            ("example.com", "Text", TemplateSchema::Present),
         ];
         for document in &documents {
             for (group, kind, expected) in cases {

@@ -300,6 +300,22 @@ mod tests {
     }
 
     #[test]
+    fn a_cluster_has_no_more_overrides_than_the_limit() {
+        let list = |count| {
+            let item = |number: usize| json!({"path": format!("/a/{number}")});
+            let list: Vec<_> = (0..count).map(item).collect();
+            json!([{"clusterName": "c", "clusterOverrides": list}])
+        };
+        check(list(CLUSTER_OVERRIDES_MAX), "c", Ok(CLUSTER_OVERRIDES_MAX));
+        check(
+            list(CLUSTER_OVERRIDES_MAX + 1),
+            "c",
+            Err("spec.overrides[0].clusterOverrides: \
+                 1001 overrides for cluster \"c\", at most 1000 are allowed"),
+        );
+    }
+
+    #[test]
     fn what_the_server_owns_is_recognised_in_every_spelling() {
         for path in [
             "/kind",

@@ -313,6 +313,51 @@ mod tests {
         }
     }
 
+    /// api 4 and 13.7, and observable check 49 of propagation.
+    #[test]
+    fn every_duration_and_count_must_be_given_and_positive() {
+        let durations = [
+            "controllerDuration.availableDelay",
+            "controllerDuration.unavailableDelay",
+            "controllerDuration.cacheSyncTimeout",
+            "leaderElect.leaseDuration",
+            "leaderElect.renewDeadline",
+            "leaderElect.retryPeriod",
+            "clusterHealthCheck.period",
+            "clusterHealthCheck.timeout",
+        ];
+        let counts = [
+            "clusterHealthCheck.failureThreshold",
+            "clusterHealthCheck.successThreshold",
+            "syncController.maxConcurrentReconciles",
+            "statusController.maxConcurrentReconciles",
+        ];
+        let bad_durations = [(json!("0s"), "0"), (json!("-1s"), "-1000000000")];
+        let bad_counts = [(json!(0), "0"), (json!(-1), "-1")];
+        let fields = durations
+            .map(|field| (field, &bad_durations))
+            .into_iter()
+            .chain(counts.map(|field| (field, &bad_counts)));
+        for (field, bad) in fields {
+            let first_error = |value: &Value| {
+                let pointer = format!("/{}", field.replace('.', "/"));
+                let errors = config(json!({pointer: value}))
+                    .validate_create()
+                    .unwrap_err();
+                errors.iter().next().unwrap().to_string()
+            };
+            assert_eq!(
+                first_error(&Value::Null),
+                format!("spec.{field}: Required value")
+            );
+            for (value, printed) in bad {
+                let error =
+                    format!("spec.{field}: Invalid value: {printed}: should be greater than 0");
+                assert_eq!(first_error(value), error);
+            }
+        }
+    }
+
     /// api 13.7, rule 2: everything else may change.
     #[test]
     fn only_the_scope_is_immutable() {

@@ -274,6 +274,14 @@ mod tests {
                 "",
             ),
             (
+                "https://[fe80::1%25a%25b%20c]",
+                "https",
+                "[fe80::1%a%b c]",
+                "fe80::1%a%b c",
+                "",
+                "",
+            ),
+            (
                 "https://2001:db8::1",
                 "https",
                 "2001:db8::1",
@@ -338,6 +346,10 @@ mod tests {
             (
                 "https://a%41",
                 r#"parse "https://a%41": invalid URL escape "%41""#,
+            ),
+            (
+                "https://[fe80::1%25a%01b]",
+                r#"parse "https://[fe80::1%25a%01b]": invalid URL escape "%01""#,
             ),
             (
                 "https://a/%zz",

@@ -110,6 +110,8 @@ mod tests {
 
     const LABEL: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 
+    const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+
     fn config(name: &str, changes: Value) -> FederatedTypeConfig {
         let mut object = json!({
             "metadata": {"name": name},
@@ -133,7 +135,7 @@ mod tests {
         serde_json::from_value(object).unwrap()
     }
 
-    /// api 13.5 and 25. Each case changes a valid object named `deployments.apps`.
+    /// api 13.5 and 25, and observable check 48 of propagation. Each case changes a valid object named `deployments.apps`.
     #[test]
     fn each_rule_of_a_type_configuration_has_its_text_and_place() {
         let long = "a".repeat(64);
@@ -158,6 +160,30 @@ mod tests {
                 format!(r#"spec.targetType.version: Invalid value: "{long}_": must be no more than 63 characters,{LABEL}"#),
             ),
             (
+                json!({"/spec/targetType/version": "V1"}),
+                format!(r#"spec.targetType.version: Invalid value: "V1": {LABEL}"#),
+            ),
+            (
+                json!({"/spec/targetType/pluralName": "1deployments", "/metadata/name": "1deployments.apps"}),
+                format!(r#"spec.targetType.pluralName: Invalid value: "1deployments": {LABEL}"#),
+            ),
+            (
+                json!({"/spec/federatedType/kind": "Federated.Deployment"}),
+                format!(r#"spec.federatedType.kind: Invalid value: "Federated.Deployment": {LABEL}"#),
+            ),
+            (
+                json!({"/spec/federatedType/group": "types.Kubefed.io"}),
+                format!(r#"spec.federatedType.group: Invalid value: "types.Kubefed.io": {SUBDOMAIN}"#),
+            ),
+            (
+                json!({"/spec/federatedType/version": "", "/spec/federatedType/kind": "", "/spec/federatedType/pluralName": "", "/spec/federatedType/scope": "Galaxy"}),
+                r#"[spec.federatedType.version: Required value, spec.federatedType.kind: Required value, spec.federatedType.pluralName: Required value, spec.federatedType.scope: Unsupported value: "Galaxy": supported values: "Cluster", "Namespaced"]"#.into(),
+            ),
+            (
+                json!({"/spec/propagation": "on"}),
+                r#"spec.propagation: Unsupported value: "on": supported values: "Enabled", "Disabled""#.into(),
+            ),
+            (
                 json!({"/spec/targetType/kind": "My_Kind"}),
                 format!(r#"spec.targetType.kind: Invalid value: "My_Kind": {LABEL}"#),
             ),
@@ -168,6 +194,10 @@ mod tests {
             (
                 json!({"/spec/statusType": status_type.clone()}),
                 "spec.statusType.group: Required value".into(),
+            ),
+            (
+                json!({"/spec/statusType": {"group": "core", "version": "1", "kind": "S", "pluralName": "s", "scope": "Cluster"}}),
+                format!(r#"[spec.statusType.group: Invalid value: "core": should be a domain with at least one dot, spec.statusType.version: Invalid value: "1": {LABEL}]"#),
             ),
             (
                 json!({"/spec/statusCollection": ""}),
@@ -225,6 +255,10 @@ mod tests {
                 "",
             ),
             (json!({}), "status.propagationController: Required value"),
+            (
+                json!({"propagationController": "NotRunning", "statusController": "Off"}),
+                r#"status.statusController: Unsupported value: "Off": supported values: "Running", "NotRunning""#,
+            ),
             (
                 json!({"observedGeneration": -1, "propagationController": "Stopped", "statusController": ""}),
                 r#"[status.observedGeneration: Invalid value: -1: must be greater than or equal to 0, status.propagationController: Unsupported value: "Stopped": supported values: "Running", "NotRunning", status.statusController: Required value]"#,

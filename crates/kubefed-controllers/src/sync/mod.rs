@@ -31,7 +31,6 @@ use kubefed_api::{
 use kubefed_informer::{
     Change, Event, FederatedInformer, FleetEvent, Informer, RawObject, WatchSpec,
 };
-use kubefed_propagation::TargetType;
 use kubefed_runtime::{FairQueue, FleetController, OwnWrites, ReconcileKey};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -50,7 +49,6 @@ const SYNC_DELAY: Duration = Duration::from_millis(100);
 pub(crate) struct Sync {
     context: Arc<Context>,
     kinds: Kinds,
-    target: TargetType,
     queue: FairQueue,
     federated: Informer<RawObject>,
     /// FederatedNamespaces, for namespaced targets.
@@ -100,12 +98,6 @@ impl Sync {
         namespaces: Option<Arc<Informer<RawObject>>>,
     ) -> Result<Self, String> {
         let options = &context.options;
-        let target = TargetType::new(
-            &kinds.target.group,
-            &kinds.target.version,
-            &kinds.target.kind,
-            kinds.target.is_namespaced(),
-        );
         let watched = options.watched_namespace();
         let records = VersionRecords::load(
             context.host.clone(),
@@ -120,8 +112,9 @@ impl Sync {
         let copies = WatchSpec::of(&kinds.target)
             .namespace(watched)
             .labels(well_known::MANAGED_SELECTOR);
-        let host_namespaces = target
-            .is_namespace()
+        let host_namespaces = kinds
+            .target
+            .is_core("Namespace")
             .then(|| Informer::start("", client.clone(), WatchSpec::of(&kinds.target)));
         let queue = FairQueue::new(options.queue.clone());
         let (calls, late_calls) = Calls::new(queue.clone(), context.dispatcher.clone());
@@ -132,7 +125,6 @@ impl Sync {
             calls,
             late_calls: Mutex::new(Some(late_calls)),
             kinds,
-            target,
             namespaces,
             host_namespaces,
             records,
@@ -319,7 +311,7 @@ impl Sync {
     /// The name of the federated object whose copies have this name. A Namespace and its
     /// FederatedNamespace share one key, so that they never run at once.
     fn federated_name(&self, copy: &QualifiedName) -> QualifiedName {
-        if self.target.is_namespace() {
+        if self.kinds.target.is_core("Namespace") {
             QualifiedName::namespaced(copy.name(), copy.name())
         } else {
             copy.clone()
@@ -328,7 +320,7 @@ impl Sync {
 
     /// The name of the copies of a federated object.
     fn target_name(&self, federated: &QualifiedName) -> QualifiedName {
-        if self.target.is_namespace() {
+        if self.kinds.target.is_core("Namespace") {
             QualifiedName::cluster_scoped(federated.name())
         } else {
             federated.clone()

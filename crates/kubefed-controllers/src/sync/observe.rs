@@ -161,7 +161,7 @@ impl Sync {
 
     fn federation(&self, object: &Arc<FederatedObject>, target: &QualifiedName) -> Federation {
         let options = &self.context.options;
-        let federation = Federation::new(self.target.clone(), object.clone())
+        let federation = Federation::new(self.kinds.target.clone(), object.clone())
             .namespace(self.namespace_of(object.name()))
             .scope(options.scope)
             .adoption(options.adoption);
@@ -239,7 +239,7 @@ impl Sync {
     /// Whether an object must be left alone whatever it says: it is about a system namespace, or it is
     /// a FederatedNamespace that does not have the name of its namespace.
     pub(super) fn is_ignored(&self, name: &QualifiedName) -> bool {
-        self.target.is_namespace()
+        self.kinds.target.is_core("Namespace")
             && (self.context.options.is_system_namespace(name.name())
                 || self.context.options.scope == Scope::Limited
                 || name.namespace() != Some(name.name()))

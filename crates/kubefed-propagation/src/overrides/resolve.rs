@@ -1,5 +1,7 @@
 //! Where KubeFed's reading of an override differs from RFC 6902, and nowhere else.
 
+use std::borrow::Cow;
+
 use json_patch::jsonptr::{PointerBuf, Token};
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation};
 use kubefed_api::{Override, OverrideOperation};
@@ -62,8 +64,8 @@ fn descend<'a>(
     let name = unescape(segment);
     let child = match parent {
         Value::Object(members) => {
-            path.push_back(Token::new(name.as_str()));
-            members.get(&name)
+            path.push_back(Token::new(&*name));
+            members.get(&*name)
         }
         Value::Array(elements) => {
             let index = index(&name, elements.len(), elements.len())?;
@@ -128,7 +130,11 @@ fn index(text: &str, places: usize, length: usize) -> Result<usize, String> {
         .ok_or_else(out_of_range)
 }
 
-/// `~1` and `~0` in one pass; any other use of `~` stands for itself.
-fn unescape(segment: &str) -> String {
-    segment.replace("~1", "/").replace("~0", "~")
+/// Reads `~1` and `~0`; any other use of `~` stands for itself.
+fn unescape(segment: &str) -> Cow<'_, str> {
+    if segment.contains('~') {
+        Cow::Owned(segment.replace("~1", "/").replace("~0", "~"))
+    } else {
+        Cow::Borrowed(segment)
+    }
 }

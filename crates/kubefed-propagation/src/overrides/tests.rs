@@ -207,8 +207,14 @@ fn limits_hold_for_overrides_made_by_hand() {
         &[replace("/spec/x", json!(large))],
         "at most 1572864 can be stored",
     );
-    let fits = "x".repeat(OBJECT_BYTES_MAX - 300);
+    let mut empty = object();
+    empty["spec"]["x"] = json!("");
+    let fits = "x".repeat(OBJECT_BYTES_MAX - empty.to_string().len());
     assert!(apply_overrides(object(), &[replace("/spec/x", json!(fits))]).is_ok());
+    refused(
+        &[replace("/spec/x", json!(fits + "x"))],
+        "the object has 1572865 bytes, at most 1572864 can be stored",
+    );
 }
 
 #[test]

@@ -14,7 +14,7 @@ use kubefed_api::{
 use serde_json::Value;
 
 use super::{FederatedObject, Problem};
-use crate::{Member, TargetType};
+use crate::Member;
 
 /// Everything that was given, as far as it could be read.
 #[derive(Default)]
@@ -34,7 +34,7 @@ type TypeKey = (String, String);
 /// A type that can be federated.
 #[derive(Clone)]
 pub(super) struct FederatedType {
-    pub(super) target: TargetType,
+    pub(super) target: ResourceType,
     pub(super) enabled: bool,
     kind: String,
 }
@@ -125,15 +125,9 @@ impl Input {
     }
 
     fn add_type(&mut self, config: &FederatedTypeConfig) {
-        let ResourceType {
-            group,
-            version,
-            kind,
-            ..
-        } = config.spec.target_type.clone();
         let federated = &config.spec.federated_type;
         let type_ = FederatedType {
-            target: TargetType::new(group, version, kind, config.target_is_namespaced()),
+            target: config.spec.target_type.clone(),
             enabled: config.propagation_enabled(),
             kind: federated.kind.clone(),
         };
@@ -162,7 +156,7 @@ impl Input {
                 "the object was given before",
             ));
         }
-        if type_.target.is_namespace() {
+        if type_.target.is_core("Namespace") {
             let placement = object.placement().cloned().map_err(Clone::clone);
             self.namespaces
                 .insert(object.name().name().to_owned(), placement);
@@ -177,20 +171,20 @@ impl Input {
 }
 
 /// Whether API servers accept the name of the copies.
-fn check_name(target: &TargetType, object: &FederatedObject) -> Result<(), FieldError> {
+fn check_name(target: &ResourceType, object: &FederatedObject) -> Result<(), FieldError> {
     let bad = |path: &str, message: &str| Err(FieldError::new(path, message));
     let (name, namespace) = (object.name().name(), object.name().namespace());
     match namespace {
         Some(namespace) if !is_dns1123_label(namespace) => {
             return bad("metadata.namespace", "not a DNS-1123 label");
         }
-        None if target.is_namespaced() || target.is_namespace() => {
+        None if target.is_namespaced() || target.is_core("Namespace") => {
             return bad("metadata.namespace", "missing");
         }
-        Some(_) if !target.is_namespaced() && !target.is_namespace() => {
+        Some(_) if !target.is_namespaced() && !target.is_core("Namespace") => {
             return bad("metadata.namespace", "the type has no namespaces");
         }
-        Some(namespace) if target.is_namespace() && namespace != name => {
+        Some(namespace) if target.is_core("Namespace") && namespace != name => {
             return bad(
                 "metadata.name",
                 "a federated namespace is named like the namespace it is in",
@@ -198,14 +192,14 @@ fn check_name(target: &TargetType, object: &FederatedObject) -> Result<(), Field
         }
         _ => {}
     }
-    if target.is_namespace() && well_known::SYSTEM_NAMESPACES.contains(&name) {
+    if target.is_core("Namespace") && well_known::SYSTEM_NAMESPACES.contains(&name) {
         return bad("metadata.name", "this namespace is never federated");
     }
-    if target.is_namespace() && !is_dns1123_label(name) {
+    if target.is_core("Namespace") && !is_dns1123_label(name) {
         bad("metadata.name", "not a DNS-1123 label")
     } else if target.is_core("Service") && !is_dns1035_label(name) {
         bad("metadata.name", "not a DNS-1035 label")
-    } else if target.group() == "rbac.authorization.k8s.io" {
+    } else if target.group == "rbac.authorization.k8s.io" {
         // Names of roles may be anything that can stand in a path.
         if name.contains(['/', '%']) {
             bad("metadata.name", "not a path segment")

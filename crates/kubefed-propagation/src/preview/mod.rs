@@ -136,13 +136,19 @@ impl Preview {
         options: &PreviewOptions,
     ) -> Self {
         let mut input = Input::sort(manifests);
-        if input.clusters.is_empty() {
+        let mut missing = |origin: &str, message: &str| {
             input.problems.push(Problem {
-                origin: "clusters".to_owned(),
+                origin: origin.to_owned(),
                 object: String::new(),
                 cluster: None,
-                message: "no KubeFedCluster was given".to_owned(),
+                message: message.to_owned(),
             });
+        };
+        if input.objects.is_empty() {
+            missing("objects", "no federated object could be read");
+        }
+        if input.clusters.is_empty() {
+            missing("clusters", "no KubeFedCluster was given");
         }
         let mut preview = Self {
             objects: Vec::new(),

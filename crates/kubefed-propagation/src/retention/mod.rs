@@ -8,10 +8,10 @@ mod replicas;
 mod service;
 mod service_account;
 
-use kubefed_api::{Error as FieldError, FederatedObject};
+use kubefed_api::{Error as FieldError, FederatedObject, ResourceType};
 use serde_json::Value;
 
-use crate::{Error, TargetType};
+use crate::Error;
 
 /// What the rules read.
 struct Observed<'a> {
@@ -20,7 +20,7 @@ struct Observed<'a> {
 }
 
 struct Rule {
-    applies: fn(&TargetType) -> bool,
+    applies: fn(&ResourceType) -> bool,
     retain: fn(&mut Value, &Observed<'_>) -> Result<(), FieldError>,
 }
 
@@ -62,14 +62,14 @@ const RULES: [Rule; 4] = [
 /// # Example
 ///
 /// ```
-/// use kubefed_api::FederatedObject;
-/// use kubefed_propagation::{TargetType, retain};
+/// use kubefed_api::{FederatedObject, ResourceType};
+/// use kubefed_propagation::retain;
 /// use serde_json::json;
 ///
 /// let federated = FederatedObject::parse(json!({
 ///     "metadata": {"namespace": "shop", "name": "web"}, "spec": {"retainReplicas": true},
 /// }))?;
-/// let target = TargetType::new("apps", "v1", "Deployment", true);
+/// let target = ResourceType::namespaced("apps", "v1", "Deployment", "deployments");
 /// let mut desired = json!({"metadata": {"name": "web"}, "spec": {"replicas": 1}});
 /// let member = json!({"metadata": {"name": "web", "resourceVersion": "7"}, "spec": {"replicas": 4}});
 /// retain(&target, &mut desired, &member, &federated)?;
@@ -77,7 +77,7 @@ const RULES: [Rule; 4] = [
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn retain(
-    target: &TargetType,
+    target: &ResourceType,
     desired: &mut Value,
     member: &Value,
     federated: &FederatedObject,

@@ -125,17 +125,17 @@ fn is_same(left: &Value, right: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use kubefed_api::FederatedObject;
+    use kubefed_api::{FederatedObject, ResourceType};
     use serde_json::json;
 
     use super::*;
-    use crate::{TargetType, retain};
+    use crate::retain;
 
     fn check(desired: Value, member: Value, expected: Result<Value, &str>) {
         let federated = FederatedObject::parse(json!({"metadata": {"name": "web"}})).unwrap();
         let mut service = json!({"spec": desired});
         let member = json!({"spec": member});
-        let target = TargetType::new("", "v1", "Service", true);
+        let target = ResourceType::namespaced("", "v1", "Service", "services");
         let outcome = retain(&target, &mut service, &member, &federated);
         let kept = outcome
             .map(|()| service["spec"].clone())

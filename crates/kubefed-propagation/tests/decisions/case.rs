@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kubefed_propagation::kubefed_api::{
-    ClusterSelection, FederatedObject, ObservedCopy, PropagationStatus,
+    ClusterSelection, FederatedObject, ObservedCopy, PropagationStatus, ResourceType,
 };
 use kubefed_propagation::{
     Adoption, Decision, Federation, Ignorance, Member, NamespaceFederation, Observation, Record,
-    Scope, TargetType, decide,
+    Scope, decide,
 };
 use serde_json::{Value, json};
 
@@ -32,9 +32,9 @@ impl Situation<'_> {
         let Self(case) = self;
         let kind = case["kind"].as_str().unwrap_or("Deployment");
         let target = match kind {
-            "Deployment" => TargetType::new("apps", "v1", kind, true),
-            "Namespace" => TargetType::new("", "v1", kind, false),
-            _ => TargetType::new("", "v1", kind, true),
+            "Deployment" => ResourceType::namespaced("apps", "v1", kind, ""),
+            "Namespace" => ResourceType::cluster_scoped("", "v1", kind, ""),
+            _ => ResourceType::namespaced("", "v1", kind, ""),
         };
         let mut object = json!({
             "metadata": {

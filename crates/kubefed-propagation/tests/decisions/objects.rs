@@ -371,6 +371,13 @@ fn section_10_what_an_update_keeps() {
     .unwrap();
     assert_eq!(object["spec"]["replicas"], 9, "10, 25: retained");
 
+    let service_replicas = updated("Service", retain.clone(), json!({"spec": {"replicas": 9}}));
+    assert_eq!(
+        service_replicas.unwrap()["spec"]["replicas"],
+        2,
+        "10: not of a Service; api 24.17"
+    );
+
     let service = |template: Value, copy: Value| {
         updated(
             "Service",
@@ -603,22 +610,23 @@ fn section_11_3_when_a_copy_is_replaced() {
         "up to date at rv:7 WHY; OK",
     );
 
-    let slim = |overrides: Value| {
+    let slim = |overrides: Value, tier: Option<&str>| {
         let mut case = of_east(overrides);
-        case["sees"] = json!({"managed": {"metadata": {"labels": {"app": "web", "tier": "front"}}}, "slim": true});
+        case["sees"] = json!({"managed": {"metadata": {"labels": {"app": "web", "tier": tier}}}, "slim": true});
         case["recorded"] = gen1();
         Situation(&case).decide().action.name()
     };
     let tier = |path: &str, value: Value| json!([{"path": path, "value": value}]);
     assert_eq!(
-        slim(tier("/metadata/labels/tier", json!("front"))),
+        slim(tier("/metadata/labels/tier", json!("front")), Some("front")),
         "upToDate",
         "labels of overrides count"
     );
     assert_eq!(
-        slim(tier("/metadata/labels/tier", json!("back"))),
+        slim(tier("/metadata/labels/tier", json!("back")), Some("front")),
         "fetchBody"
     );
+    assert_eq!(slim(tier("/spec/replicas", json!(2)), None), "upToDate");
     for path in [
         "/metadata/annotations/a",
         "x/metadata/annotations",
@@ -626,13 +634,13 @@ fn section_11_3_when_a_copy_is_replaced() {
         "",
     ] {
         assert_eq!(
-            slim(tier(path, json!({}))),
+            slim(tier(path, json!({})), None),
             "fetchBody",
             "annotations may differ: {path:?}"
         );
     }
     assert_eq!(
-        slim(json!([{"path": "/kind"}])),
+        slim(json!([{"path": "/kind"}]), None),
         "refuse",
         "nothing is read for an update that cannot be"
     );

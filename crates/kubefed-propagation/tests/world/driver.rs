@@ -7,14 +7,15 @@ use kubefed_propagation::kubefed_api::k8s_openapi::apimachinery::pkg::apis::meta
     DeleteOptions, Preconditions,
 };
 use kubefed_propagation::kubefed_api::{
-    ClusterName, FederatedObject, ObjectVersion, ObservedCopy, PropagationReason, well_known,
+    ClusterName, ClusterSelection, FederatedObject, ObjectVersion, ObservedCopy, PropagationReason,
+    ResourceType, well_known,
 };
 use kubefed_propagation::{
-    Action, Adoption, Decision, Failure, Federation, Ignorance, Lifecycle, Member, Observation,
-    Outcome, Record, Report, Selection, TargetType, decide, decide_orphan, hold_after, hold_before,
-    inventory, next_versions,
+    Action, Adoption, Decision, Failure, Federation, Ignorance, Lifecycle, Member,
+    NamespaceFederation, Observation, Outcome, Record, Report, Selection, decide, decide_orphan,
+    hold_after, hold_before, inventory, next_versions,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::judge;
 use crate::server::{Cluster, Crash, Host, Kind, Refused, Store, is_managed};
@@ -26,12 +27,54 @@ pub(crate) enum Tier {
     Raw,
 }
 
+/// What there is, or is known, of the FederatedNamespace around the object.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Around {
+    NotNeeded,
+    /// The store of FederatedNamespaces has no proof of sync.
+    Unknown,
+    /// Its placement makes no sense.
+    Unreadable,
+    Absent,
+    Names(&'static [&'static str]),
+}
+
+impl Around {
+    fn observed(self) -> NamespaceFederation {
+        let placement = |clusters: Value| {
+            NamespaceFederation::Present(ClusterSelection::parse(&json!({"clusters": clusters})))
+        };
+        match self {
+            Self::NotNeeded => NamespaceFederation::NotNeeded,
+            Self::Unknown => NamespaceFederation::Unknown("no list yet".to_owned()),
+            Self::Unreadable => placement(json!("all")),
+            Self::Absent => NamespaceFederation::Absent,
+            Self::Names(names) => {
+                placement(names.iter().map(|name| json!({"name": name})).collect())
+            }
+        }
+    }
+
+    pub(crate) fn is_undetermined(self) -> bool {
+        matches!(self, Self::Unknown | Self::Unreadable)
+    }
+
+    pub(crate) fn admits(self, cluster: &str) -> bool {
+        match self {
+            Self::NotNeeded => true,
+            Self::Unknown | Self::Unreadable | Self::Absent => false,
+            Self::Names(names) => names.contains(&cluster),
+        }
+    }
+}
+
 /// Everything there is.
 #[derive(Clone, Debug)]
 pub(crate) struct World {
     pub(crate) kind: Kind,
     pub(crate) tier: Tier,
     pub(crate) adoption: Adoption,
+    pub(crate) around: Around,
     pub(crate) host: Host,
     pub(crate) clusters: BTreeMap<String, Cluster>,
     /// Every write that took effect.
@@ -62,6 +105,7 @@ impl World {
             kind,
             tier,
             adoption: Adoption::Enabled,
+            around: Around::NotNeeded,
             host: Host::default(),
             clusters: clusters.iter().map(cluster).collect(),
             writes: Vec::new(),
@@ -70,10 +114,10 @@ impl World {
         }
     }
 
-    pub(crate) fn target(&self) -> TargetType {
+    pub(crate) fn target(&self) -> ResourceType {
         match self.kind {
-            Kind::Deployment => TargetType::new("apps", "v1", "Deployment", true),
-            Kind::ConfigMap => TargetType::new("", "v1", "ConfigMap", true),
+            Kind::Deployment => ResourceType::namespaced("apps", "v1", "Deployment", "deployments"),
+            Kind::ConfigMap => ResourceType::namespaced("", "v1", "ConfigMap", "configmaps"),
         }
     }
 
@@ -102,7 +146,9 @@ impl World {
             return self.free_orphans();
         };
         let object = Arc::new(FederatedObject::parse(stored).unwrap());
-        let federation = Federation::new(self.target(), object.clone()).adoption(self.adoption);
+        let federation = Federation::new(self.target(), object.clone())
+            .adoption(self.adoption)
+            .namespace(self.around.observed());
         let record = match (federation.hashes(), &self.host.versions) {
             (Ok(hashes), Some(versions)) => Record::read(versions, hashes),
             _ => Record::empty(),

@@ -10,8 +10,11 @@ use serde_json::{Value, json};
 use crate::driver::World;
 use crate::server::is_managed;
 
-/// Whether the placement, read in the plainest way, names a cluster.
+/// Whether the placements of object and namespace, read in the plainest way, name a cluster.
 pub(crate) fn is_placed(world: &World, cluster: &str) -> bool {
+    if !world.around.admits(cluster) {
+        return false;
+    }
     let placement = &world
         .host
         .object
@@ -55,6 +58,11 @@ pub(crate) fn may_write(world: &World, cluster: &ClusterName, action: &Action) {
     let name = cluster.as_str();
     let copy = world.clusters[name].store.object.as_ref();
     let context = || format!("{action} in {name}: {copy:#?} of {:#?}", world.host.object);
+    assert!(
+        !world.around.is_undetermined() || world.host.object.is_none() || is_deleting(world),
+        "ignorance is no cause (INV-S3): {}",
+        context()
+    );
     match action {
         Action::Create { object } | Action::Update { object, .. } | Action::Adopt { object } => {
             let identity = |o: &Value| {
@@ -69,7 +77,7 @@ pub(crate) fn may_write(world: &World, cluster: &ClusterName, action: &Action) {
             let target = world.target();
             assert_eq!(
                 identity(object),
-                json!([target.api_version(), target.kind(), "shop", "web"]),
+                json!([target.api_version(), target.kind, "shop", "web"]),
                 "identity (INV-S9): {}",
                 context()
             );

@@ -5,7 +5,7 @@ use kubefed_propagation::kubefed_api::well_known;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::driver::{Tier, World};
+use crate::driver::{Around, Tier, World};
 use crate::judge;
 use crate::server::{Kind, is_managed};
 use crate::walks;
@@ -65,6 +65,7 @@ struct Setting {
     kind: Kind,
     tier: Tier,
     adoption: Adoption,
+    around: Around,
     by_label: bool,
 }
 
@@ -111,12 +112,24 @@ fn settings() -> impl Strategy<Value = Setting> {
     let kind = prop_oneof![Just(Kind::Deployment), Just(Kind::ConfigMap)];
     let tier = prop_oneof![Just(Tier::Metadata), Just(Tier::Raw)];
     let adoption = prop_oneof![Just(Adoption::Enabled), Just(Adoption::Disabled)];
-    (kind, tier, adoption, any::<bool>()).prop_map(|(kind, tier, adoption, by_label)| Setting {
-        kind,
-        tier,
-        adoption,
-        by_label,
-    })
+    let around = prop_oneof![
+        4 => Just(Around::NotNeeded),
+        1 => Just(Around::Unknown),
+        1 => Just(Around::Unreadable),
+        1 => Just(Around::Absent),
+        3 => prop::sample::select(vec![
+            Around::Names(&CLUSTERS), Around::Names(&["east", "west"]), Around::Names(&["north"]),
+        ]),
+    ];
+    (kind, tier, adoption, around, any::<bool>()).prop_map(
+        |(kind, tier, adoption, around, by_label)| Setting {
+            kind,
+            tier,
+            adoption,
+            around,
+            by_label,
+        },
+    )
 }
 
 /// A world in which copies of an older template are where the setups say, and the federated object has
@@ -144,7 +157,7 @@ fn world(setting: Setting, setups: &[Setup; 3]) -> World {
         cluster.labels.insert("placed".to_owned(), label.to_owned());
         let foreign = |labels: Value| {
             json!({
-                "apiVersion": target.api_version(), "kind": target.kind(),
+                "apiVersion": target.api_version(), "kind": target.kind,
                 "metadata": {"namespace": "shop", "name": "web", "labels": labels},
                 "data": {"k": "foreign"},
             })
@@ -163,6 +176,7 @@ fn world(setting: Setting, setups: &[Setup; 3]) -> World {
         (cluster.ready, cluster.synced, cluster.lags) = (setup.ready, setup.synced, setup.lags);
         cluster.answers_lost = setup.answers_lost;
     }
+    world.around = setting.around;
     let by_name = json!({"clusters": names(&|setup| setup.placed)});
     let by_label = json!({"clusterSelector": {"matchLabels": {"placed": "yes"}}});
     world.host.edit(|object| {
@@ -193,10 +207,12 @@ fn check_copy(name: &str, setup: Setup, before: &World, after: &World) {
     let held = before.clusters[name].store.object.as_ref();
     let holds = after.clusters[name].store.object.as_ref();
     let untouched = || assert_eq!(holds, held, "{name} is left alone");
-    if !setup.ready || !setup.synced || (setup.placed && setup.has_bad_overrides()) {
+    let placed = setup.placed && before.around.admits(name);
+    let ignorant = !setup.ready || !setup.synced || before.around.is_undetermined();
+    if ignorant || (placed && setup.has_bad_overrides()) {
         return untouched();
     }
-    match (setup.placed, setup.holds) {
+    match (placed, setup.holds) {
         (_, Holds::OptedOut) | (false, Holds::Foreign | Holds::Nothing) => untouched(),
         (true, Holds::Foreign) if before.adoption == Adoption::Disabled => untouched(),
         (false, Holds::Copy) => assert_eq!(holds, None, "{name}"),
@@ -393,7 +409,8 @@ proptest! {
     }
 }
 
-/// Whether a cluster that nobody can look into is placed, and so may hold a copy by that record.
+/// Whether a cluster that nobody can look into is placed, or may be, and so may hold a copy by that
+/// record.
 fn is_in_the_dark(world: &World, setups: &[Setup; 3]) -> bool {
     let dark = |(name, _): &(&str, &Setup)| {
         let cluster = &world.clusters[*name];
@@ -403,5 +420,7 @@ fn is_in_the_dark(world: &World, setups: &[Setup; 3]) -> bool {
         .into_iter()
         .zip(setups)
         .filter(dark)
-        .any(|(_, setup)| setup.placed)
+        .any(|(name, setup)| {
+            world.around.is_undetermined() || (setup.placed && world.around.admits(name))
+        })
 }

@@ -559,7 +559,7 @@ fn strip_annotation_while_west_is_down(world: &mut World) {
 pub(crate) fn foreign_object_in_east(world: &mut World) {
     let target = world.target();
     let object = json!({
-        "apiVersion": target.api_version(), "kind": target.kind(),
+        "apiVersion": target.api_version(), "kind": target.kind,
         "metadata": {"namespace": "shop", "name": "web", "annotations": {"owner": "somebody"}},
         "data": {"k": "foreign"}, "spec": {"replicas": 1},
     });
