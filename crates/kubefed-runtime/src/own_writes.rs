@@ -26,9 +26,17 @@ pub struct OwnWrites<T> {
 #[derive(Clone, Debug)]
 struct Entry<T> {
     resource_version: u128,
-    /// `None` if the object was deleted.
-    object: Option<T>,
     written: Instant,
+    state: Written<T>,
+}
+
+#[derive(Clone, Debug)]
+enum Written<T> {
+    Object(T),
+    Deleted,
+    /// The watch has shown the object, so that it need not be held twice. The version stays, since the
+    /// same state may be shown by several events.
+    Shown,
 }
 
 impl<T> Default for OwnWrites<T> {
@@ -42,12 +50,12 @@ impl<T> Default for OwnWrites<T> {
 impl<T: Clone> OwnWrites<T> {
     /// Remembers the object of a write's answer.
     pub fn wrote(&self, key: ReconcileKey, resource_version: &str, object: T) {
-        self.insert(key, resource_version, Some(object));
+        self.insert(key, resource_version, Written::Object(object));
     }
 
     /// Remembers that an object of this resource version was deleted.
     pub fn deleted(&self, key: ReconcileKey, resource_version: &str) {
-        self.insert(key, resource_version, None);
+        self.insert(key, resource_version, Written::Deleted);
     }
 
     /// What was written last, if the watch does not show it yet: the object, or `None` in the option if
@@ -55,24 +63,33 @@ impl<T: Clone> OwnWrites<T> {
     pub fn latest(&self, key: &ReconcileKey, seen: Option<&str>) -> Option<Option<T>> {
         let mut entries = self.entries();
         let entry = entries.get(key)?;
-        let caught_up = match (seen, &entry.object) {
-            (Some(seen), None) => version(seen) > entry.resource_version,
-            (Some(seen), Some(_)) => version(seen) >= entry.resource_version,
-            (None, object) => object.is_none(),
+        let written = match (seen, &entry.state) {
+            (Some(seen), Written::Object(object)) if version(seen) < entry.resource_version => {
+                Some(Some(object.clone()))
+            }
+            (None, Written::Object(object)) => Some(Some(object.clone())),
+            (Some(seen), Written::Deleted) if version(seen) <= entry.resource_version => Some(None),
+            _ => None,
         };
-        if caught_up || entry.written.elapsed() > BELIEVED {
+        if written.is_none() || entry.written.elapsed() > BELIEVED {
             entries.remove(key);
             return None;
         }
-        Some(entry.object.clone())
+        written
     }
 
-    /// Whether a resource version is the one that was written last, so that the event which shows it is
-    /// no news.
-    pub fn is_own(&self, key: &ReconcileKey, seen: &str) -> bool {
-        self.entries()
-            .get(key)
-            .is_some_and(|entry| entry.resource_version == version(seen))
+    /// Takes note that the watch shows a resource version, and tells whether it is the one that was
+    /// written last, so that the event is no news. An object that is shown is no longer held here.
+    pub fn is_shown(&self, key: &ReconcileKey, seen: &str) -> bool {
+        let mut entries = self.entries();
+        let entry = entries.get_mut(key);
+        let Some(entry) = entry.filter(|entry| entry.resource_version == version(seen)) else {
+            return false;
+        };
+        if matches!(entry.state, Written::Object(_)) {
+            entry.state = Written::Shown;
+        }
+        true
     }
 
     /// Forgets an object, because a direct read told what is true.
@@ -80,12 +97,12 @@ impl<T: Clone> OwnWrites<T> {
         self.entries().remove(key);
     }
 
-    fn insert(&self, key: ReconcileKey, resource_version: &str, object: Option<T>) {
+    fn insert(&self, key: ReconcileKey, resource_version: &str, state: Written<T>) {
         let resource_version = version(resource_version);
         let entry = Entry {
             resource_version,
-            object,
             written: Instant::now(),
+            state,
         };
         self.entries().insert(key, entry);
     }
@@ -125,9 +142,30 @@ mod tests {
             Some(Some("new")),
             "an older one is shown"
         );
-        assert!(writes.is_own(&key(), "10"));
+        assert!(!writes.is_shown(&key(), "9"));
         assert_eq!(writes.latest(&key(), Some("10")), None, "shown");
         assert_eq!(writes.latest(&key(), Some("9")), None, "and then forgotten");
+    }
+
+    #[test]
+    fn an_object_that_is_shown_is_not_held_twice() {
+        let (writes, held) = (OwnWrites::default(), std::sync::Arc::new(()));
+        writes.wrote(key(), "10", held.clone());
+        for _ in 0..2 {
+            assert!(
+                writes.is_shown(&key(), "10"),
+                "several events may show one state"
+            );
+        }
+        assert_eq!(std::sync::Arc::strong_count(&held), 1);
+        assert_eq!(writes.latest(&key(), Some("10")), None);
+        writes.deleted(key(), "11");
+        assert!(writes.is_shown(&key(), "11"));
+        assert_eq!(
+            writes.latest(&key(), Some("11")),
+            Some(None),
+            "it is shown, and going"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -69,7 +69,7 @@ impl Sync {
     /// Whether the watch shows what we wrote last, so that its event is no news.
     pub(super) fn is_own_write(&self, key: &ReconcileKey) -> bool {
         match self.federated.store().get(&key.object) {
-            Lookup::Present(raw) => self.own_objects.is_own(key, raw.resource_version()),
+            Lookup::Present(raw) => self.own_objects.is_shown(key, raw.resource_version()),
             _ => false,
         }
     }
@@ -88,7 +88,7 @@ impl Sync {
             return true;
         }
         match self.copies.store().get(cluster, name) {
-            Lookup::Present(copy) => !self.own_copies.is_own(&key, copy.resource_version()),
+            Lookup::Present(copy) => !self.own_copies.is_shown(&key, copy.resource_version()),
             _ => true,
         }
     }
