@@ -16,6 +16,7 @@ pub struct ObservedCopy {
     resource_version: Arc<str>,
     deleting: bool,
     opted_out: bool,
+    bare: bool,
     labels: MetadataDigest,
     annotations: MetadataDigest,
     body: Option<Arc<Value>>,
@@ -33,6 +34,7 @@ impl ObservedCopy {
             resource_version: text("resourceVersion").into(),
             deleting: !metadata["deletionTimestamp"].is_null(),
             opted_out: managed == Some(well_known::UNMANAGED_VALUE),
+            bare: MEMBERS_OWN.iter().all(|name| is_empty(&metadata[name])),
             labels: MetadataDigest::of(&metadata["labels"]),
             annotations: MetadataDigest::of(&metadata["annotations"]),
             body: None,
@@ -72,6 +74,12 @@ impl ObservedCopy {
         self.opted_out
     }
 
+    /// Whether its metadata holds nothing that belongs to the member cluster and outlives an update: no
+    /// annotations, finalizers or owner references.
+    pub fn is_bare(&self) -> bool {
+        self.bare
+    }
+
     /// Digest of the labels.
     pub fn labels(&self) -> MetadataDigest {
         self.labels
@@ -85,6 +93,18 @@ impl ObservedCopy {
     /// The whole object, if it was read.
     pub fn body(&self) -> Option<&Arc<Value>> {
         self.body.as_ref()
+    }
+}
+
+/// Metadata that an update takes over from the object in the member cluster.
+const MEMBERS_OWN: [&str; 3] = ["annotations", "finalizers", "ownerReferences"];
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(map) => map.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => false,
     }
 }
 
@@ -210,6 +230,19 @@ mod tests {
         let empty = MetadataDigest::of(&Value::Null);
         assert_eq!(empty, MetadataDigest::of(&json!({})));
         assert_eq!(empty, MetadataDigest::of(&json!({"a": 1})));
+    }
+
+    #[test]
+    fn a_copy_with_anything_of_its_members_is_not_bare() {
+        let is_bare =
+            |metadata: Value| ObservedCopy::from_metadata(&json!({"metadata": metadata})).is_bare();
+        assert!(is_bare(
+            json!({"labels": {"a": "b"}, "annotations": {}, "finalizers": null})
+        ));
+        assert!(!is_bare(json!({"annotations": {"a": "b"}})));
+        assert!(!is_bare(json!({"finalizers": ["a/b"]})));
+        assert!(!is_bare(json!({"ownerReferences": [{"name": "a"}]})));
+        assert!(!is_bare(json!({"finalizers": "of no use, but there"})));
     }
 
     #[test]

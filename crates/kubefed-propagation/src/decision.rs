@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::observation::{Ignorance, Observation};
 use crate::overrides::apply_overrides;
 use crate::render::set_managed_label;
-use crate::retention::retain;
+use crate::retention::{reads_body, retain};
 use crate::version::needs_update;
 use crate::{
     Error, Federation, Lifecycle, Member, NotSelected, Record, Selected, Selection, Undetermined,
@@ -281,6 +281,8 @@ fn keep(federation: &Federation, member: &Member, copy: &ObservedCopy, record: &
     let Some(body) = copy.body() else {
         return if is_current_without_body(federation, member, copy, record) {
             Action::UpToDate { version }
+        } else if is_replaced_without_body(federation, copy, record) {
+            replace_without_body(federation, member, copy)
         } else {
             Action::FetchBody
         };
@@ -427,6 +429,27 @@ fn is_current_without_body(
     }
     set_managed_label(&mut labelled).is_ok()
         && MetadataDigest::of(&labelled["metadata"]["labels"]) == copy.labels()
+}
+
+/// Whether a copy of which only the metadata is known can be written without reading the rest: nothing
+/// in it would be kept, and since the template is another one, there is hardly any hope that it is as
+/// desired already, which only the whole object could tell.
+fn is_replaced_without_body(federation: &Federation, copy: &ObservedCopy, record: &Record) -> bool {
+    record.template_changed()
+        && copy.is_bare()
+        && !federation.is_host_namespace(copy.uid())
+        && !reads_body(federation.target(), federation.object())
+}
+
+fn replace_without_body(federation: &Federation, member: &Member, copy: &ObservedCopy) -> Action {
+    let body = json!({"metadata": {"resourceVersion": copy.resource_version()}});
+    match desired(federation, member, Some(&body)) {
+        Ok(object) => Action::Update {
+            object,
+            cause: UpdateCause::NotRecorded,
+        },
+        Err(refusal) => Action::Refuse(refusal),
+    }
 }
 
 fn only_identity_and_labels(object: &Value) -> Value {

@@ -9,6 +9,7 @@ use crate::{Hashes, ObjectVersion};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
     versions: BTreeMap<ClusterName, ObjectVersion>,
+    template_changed: bool,
 }
 
 impl Record {
@@ -20,14 +21,23 @@ impl Record {
     /// Reads the status of a version object. Once either hash differs it says nothing.
     pub fn read(stored: &PropagatedVersionStatus, hashes: &Hashes) -> Self {
         if !is_current(stored, hashes) {
-            return Self::empty();
+            return Self {
+                template_changed: !hashes.template.matches(&stored.template_version),
+                ..Self::empty()
+            };
         }
         let version = |entry: &ClusterObjectVersion| {
             Some((entry.cluster_name.clone(), entry.version.parse().ok()?))
         };
         Self {
             versions: stored.cluster_versions.iter().filter_map(version).collect(),
+            ..Self::empty()
         }
+    }
+
+    /// Whether another template was recorded, so that hardly any copy is as desired.
+    pub fn template_changed(&self) -> bool {
+        self.template_changed
     }
 
     /// The version last written to a cluster.
@@ -40,6 +50,7 @@ impl FromIterator<(ClusterName, ObjectVersion)> for Record {
     fn from_iter<T: IntoIterator<Item = (ClusterName, ObjectVersion)>>(versions: T) -> Self {
         Self {
             versions: versions.into_iter().collect(),
+            ..Self::empty()
         }
     }
 }
@@ -150,8 +161,11 @@ mod tests {
 
         let changed = next_versions(Some(&stored), &hashes("u"), &all, &west_again).unwrap();
         assert_eq!(entries(&changed), ["west gen:2"]);
-        assert_eq!(Record::read(&stored, &hashes("u")), Record::empty());
+        let other_template = Record::read(&stored, &hashes("u"));
+        assert_eq!(other_template.version(&"east".into()), None);
+        assert!(other_template.template_changed());
         let record = Record::read(&stored, &hashes("t"));
         assert_eq!(record.version(&"east".into()).unwrap().to_string(), "gen:1");
+        assert!(!record.template_changed());
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kubefed_playground::kubefed_controllers::Options;
 use kubefed_playground::kubefed_sim::{Effect, Fault, Verb};
 use kubefed_playground::{Playground, PlaygroundOptions};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::scene::*;
@@ -38,7 +38,8 @@ fn expect(playground: &Playground, expected: &[(&str, usize)]) {
 }
 
 // One a copy, and four an object: finalizer with inventory, version object, its status, status. A change
-// costs one a copy and two an object; and one a copy to read what the member owns, which is not cached.
+// costs one a copy and two an object; and one a copy to read what the member owns, which is not cached,
+// where it owns something: a Deployment's controller annotates it.
 #[tokio::test(start_paused = true)]
 async fn creation_costs_four_requests_and_a_change_two_besides_one_for_each_copy() {
     for clusters in [1, 3, 7] {
@@ -66,21 +67,50 @@ async fn creation_costs_four_requests_and_a_change_two_besides_one_for_each_copy
                 ],
             );
         }
-        let red = json!({"spec": {"template": {"data": {"colour": "red"}}}});
-        playground
-            .patch(&federated_type("ConfigMap"), &name("settings"), &red)
-            .await
-            .unwrap();
-        playground.settle(PATIENCE).await.unwrap();
-        expect(
-            &playground,
-            &[
-                ("patch federatedconfigmaps.types.kubefed.io", 1),
-                ("get configmaps", clusters),
-                ("update configmaps", clusters),
+        let template = |template: Value| json!({"spec": {"template": template}});
+        for (kind, resource, change, reads) in [
+            (
+                "ConfigMap",
+                "configmaps",
+                json!({"data": {"colour": "red"}}),
+                0,
+            ),
+            (
+                "Deployment",
+                "deployments.apps",
+                json!({"spec": {"minReadySeconds": 1}}),
+                clusters,
+            ),
+        ] {
+            let federated = federated_type(kind);
+            let changed = if kind == "ConfigMap" {
+                "settings"
+            } else {
+                "web"
+            };
+            let change = template(change);
+            playground
+                .patch(&federated, &name(changed), &change)
+                .await
+                .unwrap();
+            playground.settle(PATIENCE).await.unwrap();
+            let (patch, get) = (
+                format!("patch {}", federated.qualified_plural()),
+                format!("get {resource}"),
+            );
+            let expected = [
+                (patch.as_str(), 1),
+                (&format!("update {resource}"), clusters),
                 ("update propagatedversions.core.kubefed.io", 1),
-            ],
-        );
+                (&get, reads),
+            ];
+            let sent = if reads == 0 {
+                &expected[..3]
+            } else {
+                &expected
+            };
+            expect(&playground, sent);
+        }
     }
 }
 

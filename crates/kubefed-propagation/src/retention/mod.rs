@@ -21,24 +21,31 @@ struct Observed<'a> {
 
 struct Rule {
     applies: fn(&ResourceType) -> bool,
+    /// Whether it reads more of the member's object than its metadata.
+    reads_body: fn(&FederatedObject) -> bool,
     retain: fn(&mut Value, &Observed<'_>) -> Result<(), FieldError>,
 }
 
 const RULES: [Rule; 4] = [
     Rule {
         applies: |_| true,
+        reads_body: |_| false,
         retain: metadata::retain,
     },
     Rule {
         applies: |target| target.is_core("Service"),
+        reads_body: |_| true,
         retain: service::retain,
     },
     Rule {
         applies: |target| target.is_core("ServiceAccount"),
+        reads_body: |_| true,
         retain: service_account::retain,
     },
     Rule {
         applies: |target| !target.is_core("Service") && !target.is_core("ServiceAccount"),
+        // A value that cannot be read is an error of the rule, which is for the body to meet.
+        reads_body: |federated| federated.retains_replicas() != Ok(false),
         retain: replicas::retain,
     },
 ];
@@ -88,4 +95,11 @@ pub fn retain(
         .filter(|rule| (rule.applies)(target))
         .try_for_each(|rule| (rule.retain)(desired, &observed))
         .map_err(Error::retention)
+}
+
+/// Whether [`retain`] reads more of the member's object than its metadata.
+pub(crate) fn reads_body(target: &ResourceType, federated: &FederatedObject) -> bool {
+    RULES
+        .iter()
+        .any(|rule| (rule.applies)(target) && (rule.reads_body)(federated))
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kubefed_propagation::kubefed_api::{
-    ClusterSelection, FederatedObject, ObservedCopy, PropagationStatus, ResourceType,
+    ClusterSelection, FederatedObject, ObservedCopy, PropagatedVersionStatus, PropagationStatus,
+    ResourceType,
 };
 use kubefed_propagation::{
     Adoption, Decision, Federation, Ignorance, Member, NamespaceFederation, Observation, Record,
@@ -24,7 +25,7 @@ use serde_json::{Value, json};
 /// | `host` | uid of the host's Namespace | none |
 /// | `member` | `down`, `removed`, `held` (in the inventory), `labels` | up, joined, not held |
 /// | `sees` | `absent` (by a read), `unsynced`, `no client`, `read failed`, or `{managed}`, `{foreign}`: merged into the current copy, without the body if `slim` | not managed |
-/// | `recorded` | the recorded version | none |
+/// | `recorded` | the recorded version, or `another template` | none |
 pub(crate) struct Situation<'a>(pub(crate) &'a Value);
 
 impl Situation<'_> {
@@ -128,6 +129,14 @@ impl Situation<'_> {
 
     pub(crate) fn record(&self) -> Record {
         let recorded = self.0["recorded"].as_str();
+        if recorded == Some("another template") {
+            let federation = self.federation();
+            let stored = PropagatedVersionStatus {
+                template_version: "0".repeat(32),
+                ..Default::default()
+            };
+            return Record::read(&stored, federation.hashes().unwrap());
+        }
         recorded
             .map(|version| ("east".into(), version.parse().unwrap()))
             .into_iter()

@@ -704,3 +704,81 @@ fn section_11_2_hashes_are_of_template_and_all_overrides() {
 fn named_elsewhere() -> Value {
     json!({"federated": {"spec": {"placement": {"clusters": [{"name": "west"}]}}}})
 }
+
+/// A read would not change what is written where nothing of the member's is kept.
+#[test]
+fn a_bare_copy_of_another_template_is_written_without_a_read() {
+    let decided = |kind: Option<&str>, federated: Value, metadata: Value, slim: bool| {
+        let mut case = json!({
+            "federated": federated, "recorded": "another template",
+            "sees": {"managed": {"metadata": metadata, "spec": {"replicas": 9}}, "slim": slim},
+        });
+        if let Some(kind) = kind {
+            case["kind"] = kind.into();
+        }
+        if kind == Some("Namespace") {
+            case["host"] = "u1".into();
+        }
+        Situation(&case).decide()
+    };
+    let overrides = json!({"spec": {"overrides": [{"clusterName": "east", "clusterOverrides": [
+        {"path": "/metadata/annotations", "op": "add", "value": {"a": "b"}},
+        {"path": "/spec/replicas", "value": 4},
+    ]}]}});
+    for (kind, federated) in [
+        (None, json!({})),
+        (None, overrides),
+        (
+            Some("ConfigMap"),
+            json!({"spec": {"retainReplicas": false}}),
+        ),
+    ] {
+        let unread = decided(kind, federated.clone(), json!({}), true);
+        let read = decided(kind, federated, json!({}), false);
+        assert_eq!(unread, read, "{kind:?}");
+        assert_eq!(unread.action.name(), "update", "{kind:?}");
+    }
+    for (why, kind, federated, metadata) in [
+        (
+            "annotations",
+            None,
+            json!({}),
+            json!({"annotations": {"a": "b"}}),
+        ),
+        (
+            "finalizers",
+            None,
+            json!({}),
+            json!({"finalizers": ["a/b"]}),
+        ),
+        (
+            "owners",
+            None,
+            json!({}),
+            json!({"ownerReferences": [{"name": "a"}]}),
+        ),
+        (
+            "replicas",
+            None,
+            json!({"spec": {"retainReplicas": true}}),
+            json!({}),
+        ),
+        (
+            "replicas of a wrong type",
+            None,
+            json!({"spec": {"retainReplicas": 1}}),
+            json!({}),
+        ),
+        ("a cluster IP", Some("Service"), json!({}), json!({})),
+        ("secrets", Some("ServiceAccount"), json!({}), json!({})),
+        (
+            "labels of the host's own",
+            Some("Namespace"),
+            json!({}),
+            json!({}),
+        ),
+    ] {
+        let decision = decided(kind, federated, metadata, true);
+        assert_eq!(decision.action.name(), "fetchBody", "{why} would be kept");
+    }
+}
