@@ -47,11 +47,6 @@ impl GoDuration {
         self.nanos
     }
 
-    /// Whether the span is longer than nothing.
-    pub const fn is_positive(self) -> bool {
-        self.nanos > 0
-    }
-
     /// The span as an unsigned one; `None` if it is negative.
     pub fn to_std(self) -> Option<Duration> {
         u64::try_from(self.nanos).ok().map(Duration::from_nanos)

@@ -80,6 +80,15 @@ fn without_a_federated_namespace_nothing_is_placed_unless_assumed() {
     );
     let assumed = preview(rest, PreviewOptions::new().assume_namespaces_federated());
     assert_eq!(assumed.verdict(), Verdict::Placed);
+    let one = format!(
+        "{SHOP}\n---\n{}",
+        federated("FederatedConfigMap", "x", json!({}))
+    );
+    assert_eq!(
+        preview(&one, PreviewOptions::new()).verdict(),
+        Verdict::PlacedNowhere,
+        "one object of many"
+    );
 }
 
 #[test]

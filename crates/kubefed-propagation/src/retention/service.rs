@@ -201,6 +201,26 @@ mod tests {
     }
 
     #[test]
+    fn ports_are_equal_as_numbers_of_one_sort() {
+        for (desired, member, kept) in [
+            (json!(80), json!(80), true),
+            (json!(80.5), json!(80.5), true),
+            (json!(80.5), json!(80.25), false),
+            (json!(80), json!(80.0), false),
+        ] {
+            let mut expected = json!({"port": desired});
+            if kept {
+                expected["nodePort"] = json!(30237);
+            }
+            check(
+                json!({"ports": [{"port": desired}]}),
+                json!({"ports": [{"port": member, "nodePort": 30237}]}),
+                Ok(json!({"ports": [expected]})),
+            );
+        }
+    }
+
+    #[test]
     fn a_port_that_is_no_object_is_an_error_and_not_a_crash() {
         check(
             json!({"ports": [{"port": 80}, "http"]}),
