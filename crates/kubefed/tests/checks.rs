@@ -36,8 +36,10 @@ fn every_test_that_a_page_of_checks_names_is_there() {
             continue;
         };
         let mut text = String::new();
-        for part in ["src", "tests"] {
-            sources(&folder.join(part), &mut text);
+        for part in ["src", "tests"].map(|part| folder.join(part)) {
+            if part.is_dir() {
+                sources(&part, &mut text);
+            }
         }
         let rows = page.lines().filter(|line| line.starts_with('|'));
         for row in rows.filter(|row| !row.ends_with("| Test |") && !row.contains("---")) {
