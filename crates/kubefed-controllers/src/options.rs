@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use kubefed_api::{GoDuration, KubeFedConfig, Scope as ConfigScope, Toggle, well_known};
+use kubefed_api::{
+    FeatureGate, FeatureGateName, GoDuration, KubeFedConfig, Scope as ConfigScope, Toggle,
+    well_known,
+};
 use kubefed_propagation::{Adoption, Scope};
 use kubefed_runtime::{DispatchOptions, QueueOptions};
 
@@ -10,6 +13,7 @@ pub struct Options {
     pub(crate) namespace: String,
     pub(crate) scope: Scope,
     pub(crate) adoption: Adoption,
+    pub(crate) raw_status_collection: bool,
     pub(crate) workers: usize,
     pub(crate) available_delay: Duration,
     pub(crate) unavailable_delay: Duration,
@@ -31,6 +35,7 @@ impl Default for Options {
             namespace: well_known::DEFAULT_KUBEFED_NAMESPACE.to_owned(),
             scope: Scope::Cluster,
             adoption: Adoption::Enabled,
+            raw_status_collection: false,
             workers: 16,
             available_delay: Duration::from_secs(20),
             unavailable_delay: Duration::from_secs(60),
@@ -63,6 +68,14 @@ impl Options {
     #[must_use]
     pub fn adoption(mut self, adoption: Adoption) -> Self {
         self.adoption = adoption;
+        self
+    }
+
+    /// Sets whether the statuses of copies are shown in the statuses of their federated objects, for the
+    /// types whose configuration enables the collection of statuses. Whole objects are then watched.
+    #[must_use]
+    pub fn raw_status_collection(mut self, collect: bool) -> Self {
+        self.raw_status_collection = collect;
         self
     }
 
@@ -121,6 +134,12 @@ impl Options {
         if let Some(Ok(workers)) = workers {
             self.workers = workers.max(1);
         }
+        let gates = spec.feature_gates.iter().flatten();
+        let collects =
+            |gate: &&FeatureGate| gate.name == FeatureGateName::RawResourceStatusCollection;
+        if let Some(gate) = gates.into_iter().find(collects) {
+            self.raw_status_collection = gate.configuration.is_enabled();
+        }
         self.adoption = match sync.adopt_resources {
             Some(Toggle::Enabled) => Adoption::Enabled,
             Some(Toggle::Disabled) => Adoption::Disabled,
@@ -158,6 +177,9 @@ mod tests {
                 "scope": "Namespaced",
                 "controllerDuration": {"availableDelay": "7s"},
                 "syncController": {"maxConcurrentReconciles": 3, "adoptResources": "Disabled"},
+                "featureGates": [
+                    {"name": "RawResourceStatusCollection", "configuration": "Enabled"},
+                ],
             },
         }))
         .unwrap();
@@ -167,5 +189,6 @@ mod tests {
         assert_eq!(options.unavailable_delay, Duration::from_secs(60));
         assert_eq!(options.workers, 3);
         assert_eq!(options.adoption, Adoption::Disabled);
+        assert!(options.raw_status_collection);
     }
 }

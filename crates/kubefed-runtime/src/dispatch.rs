@@ -175,7 +175,7 @@ impl Dispatcher {
             | Action::Refuse(_) => return Dispatched::Stale,
         };
         match self.call(object, request).await {
-            Ok(reply) => success(action, &reply),
+            Ok(reply) => success(action, Arc::new(reply)),
             Err(trouble) => failure(action, trouble),
         }
     }
@@ -284,8 +284,8 @@ fn delete(
     Ok(request)
 }
 
-fn success(action: &Action, reply: &Value) -> Dispatched {
-    let copy = ObservedCopy::from_metadata(reply);
+fn success(action: &Action, reply: Arc<Value>) -> Dispatched {
+    let copy = ObservedCopy::from_body(Arc::clone(&reply));
     let (outcome, copy) = match action {
         Action::RemoveLabel { .. } => (Outcome::Released, None),
         // A delete that is complete is answered by a Status, one that has begun by the object.

@@ -15,6 +15,7 @@
 //! follows only after the host object names the cluster in its inventory.
 
 mod calls;
+mod copies;
 mod observe;
 mod reconcile;
 mod record;
@@ -28,15 +29,14 @@ use kubefed_api::{
     ClusterName, ClusterPropagatedVersion, FederatedTypeConfig, ObservedCopy, PropagatedVersion,
     QualifiedName, ResourceType, Scope as ResourceScope, well_known,
 };
-use kubefed_informer::{
-    Change, Event, FederatedInformer, FleetEvent, Informer, RawObject, WatchSpec,
-};
+use kubefed_informer::{Change, Event, FleetEvent, Informer, RawObject, WatchSpec};
 use kubefed_runtime::{FairQueue, FleetController, OwnWrites, ReconcileKey};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::calls::{Calls, LateCalls};
+use self::copies::Copies;
 use self::observe::NamespacePlacements;
 use self::record::VersionRecords;
 use crate::{Context, resource_type};
@@ -55,7 +55,7 @@ pub(crate) struct Sync {
     namespaces: Option<Arc<Informer<RawObject>>>,
     /// The host's Namespaces, for the target Namespace.
     host_namespaces: Option<Informer<ObservedCopy>>,
-    copies: FederatedInformer<ObservedCopy>,
+    copies: Copies,
     records: VersionRecords,
     own_objects: OwnWrites<Arc<Value>>,
     own_copies: OwnWrites<ObservedCopy>,
@@ -71,6 +71,8 @@ pub(crate) struct Sync {
 pub(crate) struct Kinds {
     pub(crate) target: ResourceType,
     pub(crate) federated: ResourceType,
+    /// Whether the type's configuration asks for the collection of statuses.
+    status_enabled: bool,
 }
 
 impl Kinds {
@@ -86,6 +88,7 @@ impl Kinds {
         Self {
             target: config.spec.target_type.clone(),
             federated,
+            status_enabled: config.status_enabled(),
         }
     }
 }
@@ -116,11 +119,12 @@ impl Sync {
             .target
             .is_core("Namespace")
             .then(|| Informer::start("", client.clone(), WatchSpec::of(&kinds.target)));
+        let collects_status = options.raw_status_collection && kinds.status_enabled;
         let queue = FairQueue::new(options.queue.clone());
         let (calls, late_calls) = Calls::new(queue.clone(), context.dispatcher.clone());
         Ok(Self {
             federated: Informer::start("", client, federated),
-            copies: FederatedInformer::start(&context.fleet, copies),
+            copies: Copies::watch(&context.fleet, copies, collects_status),
             queue,
             calls,
             late_calls: Mutex::new(Some(late_calls)),

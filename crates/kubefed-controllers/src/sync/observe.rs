@@ -87,10 +87,8 @@ impl Sync {
             self.own_copies.forget(&key);
             return true;
         }
-        match self.copies.store().get(cluster, name) {
-            Lookup::Present(copy) => !self.own_copies.is_shown(&key, copy.resource_version()),
-            _ => true,
-        }
+        let seen = self.copies.resource_version(cluster, name);
+        seen.is_none_or(|version| !self.own_copies.is_shown(&key, &version))
     }
 
     /// Everything that a federated object's copies depend on.
@@ -202,7 +200,7 @@ impl Sync {
         name: &QualifiedName,
     ) -> (Observation, bool) {
         let key = ReconcileKey::in_cluster(cluster.clone(), name.clone());
-        let seen = self.copies.store().get(cluster, name);
+        let seen = self.copies.get(cluster, name);
         let version = seen.present().map(|copy| copy.resource_version());
         let own = match &seen {
             // What was written does not tell what became of it since the watch was lost.

@@ -271,9 +271,8 @@ impl Sync {
                 self.own_copies.wrote(key, &version, copy);
             }
             (Outcome::Gone | Outcome::Released, _) => {
-                let seen = self.copies.store().get(cluster, target);
-                if let Some(copy) = seen.present() {
-                    self.own_copies.deleted(key, copy.resource_version());
+                if let Some(seen) = self.copies.resource_version(cluster, target) {
+                    self.own_copies.deleted(key, &seen);
                 }
             }
             (Outcome::Failed { message, .. }, _) => {

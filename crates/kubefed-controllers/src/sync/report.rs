@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kubefed_api::{ClusterName, FederatedObject, FederatedStatus};
-use kubefed_propagation::{Action, Outcome, Report, Undetermined};
+use kubefed_propagation::{Action, Observation, Outcome, RemoteStatus, Report, Undetermined};
 use serde_json::{Value, json};
 
 use super::Sync;
@@ -27,7 +27,8 @@ impl Sync {
             object.name(),
             explanation(world, settled),
         );
-        let Some(report) = report(object, world, settled) else {
+        let remote_statuses = self.remote_statuses(world, settled);
+        let Some(report) = report(object, world, settled, remote_statuses) else {
             return Ok(None);
         };
         let now = self.context.now();
@@ -51,6 +52,35 @@ impl Sync {
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+impl Sync {
+    /// The copies' own statuses, if they are collected: what a write was answered, or else what was
+    /// observed.
+    fn remote_statuses(
+        &self,
+        world: &World,
+        settled: &BTreeMap<ClusterName, Settled>,
+    ) -> BTreeMap<ClusterName, Value> {
+        if !self.copies.are_whole() {
+            return BTreeMap::new();
+        }
+        let observed = world.members.iter().filter_map(|(member, observation)| {
+            let Observation::Managed(copy) = observation else {
+                return None;
+            };
+            Some((member.name().clone(), copy.body()?.get("status")?.clone()))
+        });
+        let answered = settled.iter().filter_map(|(cluster, settled)| {
+            let Some(Outcome::Applied { remote_status, .. }) = &settled.outcome else {
+                return None;
+            };
+            Some((cluster.clone(), remote_status.clone()?))
+        });
+        // The schema of federated types has room for objects only.
+        let statuses = observed.chain(answered);
+        statuses.filter(|(_, status)| status.is_object()).collect()
     }
 }
 
@@ -78,6 +108,7 @@ fn report(
     object: &FederatedObject,
     world: &World,
     settled: &BTreeMap<ClusterName, Settled>,
+    mut remote_statuses: BTreeMap<ClusterName, Value>,
 ) -> Option<Report> {
     // Whether the namespace is federated will be known in a moment; until then there is no news.
     let undetermined = world.federation.placement().undetermined();
@@ -92,12 +123,19 @@ fn report(
         return None;
     }
     let updated = settled.values().any(Settled::is_applied);
+    // Where one copy has a status the kind has one, and it is missed in the others.
+    let expected = if remote_statuses.is_empty() {
+        RemoteStatus::NotExpected
+    } else {
+        RemoteStatus::Expected
+    };
     let report = Report::new(object.generation())
         .reason(world.federation.reason())
+        .remote_status(expected)
         .updated(updated);
     let add = |report: Report, (cluster, settled): (&ClusterName, &Settled)| match settled.status()
     {
-        Some(status) => report.cluster(cluster.clone(), status, None),
+        Some(status) => report.cluster(cluster.clone(), status, remote_statuses.remove(cluster)),
         None => report,
     };
     Some(settled.iter().fold(report, add))

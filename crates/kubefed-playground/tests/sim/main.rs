@@ -11,5 +11,6 @@ mod members;
 mod ownership;
 mod requests;
 mod scene;
+mod statuses;
 mod types;
 mod versions;
