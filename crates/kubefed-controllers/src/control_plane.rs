@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::Options;
 use crate::cluster_health::ClusterHealth;
+use crate::events::{Events, Recorder};
 use crate::explanations::{Explanation, Explanations};
 use crate::host::Host;
 use crate::type_config::TypeConfigs;
@@ -24,6 +25,7 @@ pub(crate) struct Context {
     pub(crate) dispatcher: Dispatcher,
     pub(crate) options: Options,
     pub(crate) clock: Clock,
+    pub(crate) events: Events,
     pub(crate) explanations: Explanations,
 }
 
@@ -76,18 +78,22 @@ impl ControlPlane {
         let client = guarded(host, &limits);
         let provider = KubeFedClusters::watch(client.clone(), &options.namespace);
         let clusters = Arc::clone(provider.objects());
+        let host = Host::new(client.clone(), options.host_deadline);
+        let (events, recorder) = Recorder::new(host.clone(), clock);
         let context = Arc::new(Context {
-            host: Host::new(client.clone(), options.host_deadline),
+            host,
             fleet: Fleet::start(provider, connect, fleet.clock(clock)),
             dispatcher: Dispatcher::new(options.dispatch.clone()),
             client,
             options,
             clock,
+            events,
             explanations: Explanations::default(),
         });
         let (shutdown, stopped) = watch::channel(false);
         let type_configs = Arc::new(TypeConfigs::new(Arc::clone(&context)));
         let mut tasks = JoinSet::new();
+        tasks.spawn(recorder.run());
         tasks.spawn(ClusterHealth::new(Arc::clone(&context), clusters).run());
         tasks.spawn(Arc::clone(&type_configs).run(stopped));
         Self {
@@ -118,8 +124,8 @@ impl ControlPlane {
     /// Begins no new reconcile, lets those that have begun finish, and ends.
     pub async fn stop(mut self) {
         let _ = self.shutdown.send(true);
-        // The health loop has no end of its own and holds nothing half done.
-        while self.tasks.len() > 1 && self.tasks.join_next().await.is_some() {}
+        // The health loop and the recorder of events have no end of their own and hold nothing half done.
+        while self.tasks.len() > 2 && self.tasks.join_next().await.is_some() {}
     }
 }
 

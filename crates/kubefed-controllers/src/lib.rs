@@ -27,6 +27,7 @@
 
 mod cluster_health;
 mod control_plane;
+mod events;
 mod explanations;
 mod host;
 mod options;

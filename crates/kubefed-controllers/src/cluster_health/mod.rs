@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use kubefed_api::{ClusterName, KubeFedCluster, KubeFedClusterStatus, QualifiedName, ResourceType};
 use kubefed_informer::health::needs_write;
-use kubefed_informer::{Informer, Lookup, Typed};
+use kubefed_informer::{ClusterState, Health, Informer, Lookup, Typed};
 use serde_json::json;
 
+use crate::events::{About, Note};
 use crate::{Context, resource_type};
 
 /// The loop that reports cluster health.
@@ -65,6 +66,7 @@ impl ClusterHealth {
             return;
         };
         let uid = &object.metadata.uid;
+        self.tell(&name, uid.as_deref(), &cluster.health());
         let written = self.written.get(cluster.name());
         let written = written.and_then(|(of, status)| (of == uid).then_some(status));
         let stored = written.or(object.status.as_ref());
@@ -86,5 +88,28 @@ impl ClusterHealth {
             // The next probe tries again.
             Err(error) => tracing::warn!(%name, %error, "the cluster's status was not written"),
         }
+    }
+
+    /// Says what is wrong with a cluster; the recorder says the same thing seldom.
+    fn tell(&self, name: &QualifiedName, uid: Option<&str>, health: &Health) {
+        let cause = health.cause().unwrap_or_default();
+        let note = match health.state() {
+            ClusterState::Malformed => Note::warning(
+                "MalformedClusterConfig",
+                format!("The configuration for this cluster may be malformed: {cause}"),
+            ),
+            ClusterState::Offline => Note::warning(
+                "RetrievingClusterHealthFailed",
+                format!("Failed to retrieve health of the cluster: {cause}"),
+            ),
+            _ => return,
+        };
+        let about = About {
+            kind: self.kind.clone(),
+            name: name.clone(),
+            uid: uid.unwrap_or_default().to_owned(),
+            component: "kubefedcluster-controller".to_owned(),
+        };
+        self.context.events.say(&about, note);
     }
 }

@@ -7,6 +7,7 @@
 //!    direct read was needed
 //! 3. [`record`]: the versions that were written
 //! 4. [`report`]: the status, if it changed
+//! 5. [`tell`]: the events of all that
 //!
 //! # Guarantees
 //!
@@ -20,6 +21,7 @@ mod observe;
 mod reconcile;
 mod record;
 mod report;
+mod tell;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -15,6 +15,7 @@ use kubefed_runtime::{Dispatched, MemberObject, ReconcileKey, Requeue};
 use super::Sync;
 use super::calls::Call;
 use super::observe::{FIRST_LIST, HostObject, World};
+use crate::events::Note;
 use crate::explanations::Explanation;
 use crate::host::HostError;
 
@@ -95,6 +96,7 @@ impl Settled {
 impl Sync {
     pub(super) async fn reconcile(self: &Arc<Self>, name: &QualifiedName) -> Requeue {
         if self.is_ignored(name) {
+            self.tell_invalid_name(name);
             return Requeue::OnChange;
         }
         match self.host_object(name) {
@@ -124,10 +126,20 @@ impl Sync {
         ) {
             object = match self.patch_object(&object, &patch).await {
                 Ok(object) => object,
-                Err(error) => return after_host_error(object.name(), &error),
+                Err(error) => {
+                    let message = format!("Failed to ensure finalizer: {error}");
+                    let note = Note::warning("EnsureFinalizerError", message);
+                    if !error.is_conflict() {
+                        self.context.events.say(&self.about(&object), note);
+                    }
+                    return after_host_error(object.name(), &error);
+                }
             };
         }
         let settled = self.carry_out(&object, &world, decisions).await;
+        if !world.listing {
+            self.tell(&object, &world, &settled);
+        }
         let (recorded, reported) = futures::join!(
             self.record(&object, &world, &settled),
             self.report(&object, &world, &settled),

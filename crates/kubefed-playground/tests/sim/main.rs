@@ -6,6 +6,7 @@
 
 mod clusters;
 mod crashes;
+mod events;
 mod life_cycle;
 mod members;
 mod ownership;

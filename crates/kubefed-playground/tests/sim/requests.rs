@@ -39,7 +39,7 @@ fn expect(playground: &Playground, expected: &[(&str, usize)]) {
 
 // One a copy, and four an object: finalizer with inventory, version object, its status, status. A change
 // costs one a copy and two an object; and one a copy to read what the member owns, which is not cached,
-// where it owns something: a Deployment's controller annotates it.
+// where it owns something: a Deployment's controller annotates it. Each is told in one event.
 #[tokio::test(start_paused = true)]
 async fn creation_costs_four_requests_and_a_change_two_besides_one_for_each_copy() {
     for clusters in [1, 3, 7] {
@@ -64,6 +64,7 @@ async fn creation_costs_four_requests_and_a_change_two_besides_one_for_each_copy
                     (&format!("create {plural}{group}"), clusters),
                     ("create propagatedversions.core.kubefed.io", 1),
                     ("update propagatedversions.core.kubefed.io", 1),
+                    ("create events", 1),
                 ],
             );
         }
@@ -102,10 +103,11 @@ async fn creation_costs_four_requests_and_a_change_two_besides_one_for_each_copy
                 (patch.as_str(), 1),
                 (&format!("update {resource}"), clusters),
                 ("update propagatedversions.core.kubefed.io", 1),
+                ("create events", 1),
                 (&get, reads),
             ];
             let sent = if reads == 0 {
-                &expected[..3]
+                &expected[..4]
             } else {
                 &expected
             };
