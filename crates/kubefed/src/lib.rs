@@ -14,7 +14,8 @@
 //! | [`sim`] | `kubefed-sim` | simulated Kubernetes clusters |
 //! | [`playground`] | `kubefed-playground` | a host, members and the control plane in one process |
 //!
-//! How the parts fit is told in [`_architecture`], what differs from KubeFed in [`_compare`].
+//! How the parts fit is told in [`_architecture`], what differs from KubeFed in [`_compare`], and what
+//! was measured in [`_performance`].
 //!
 //! ```
 //! use kubefed::api::{ClusterSelection, FederatedObject};
@@ -41,3 +42,6 @@ pub mod _architecture {}
 
 #[doc = include_str!("../docs/compare.md")]
 pub mod _compare {}
+
+#[doc = include_str!("../docs/performance.md")]
+pub mod _performance {}
