@@ -216,6 +216,10 @@ impl Recorder {
     }
 
     fn is_allowed(&mut self, uid: &str, now: Instant) -> bool {
+        // Where the host refuses events, none is ever remembered and forgotten again.
+        if self.allowances.len() > REMEMBERED_MAX {
+            self.allowances.clear();
+        }
         let full = || Allowance {
             left: BURST,
             since: now,

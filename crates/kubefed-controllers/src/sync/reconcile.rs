@@ -88,6 +88,12 @@ impl Settled {
         self.due != Due::Answer && matches!(self.outcome, Some(Outcome::Failed { .. }))
     }
 
+    /// Whether a call is under way for longer than was waited for it, and the copy is not known to be
+    /// current.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.due == Due::Answer && self.outcome.is_some()
+    }
+
     pub(super) fn is_applied(&self) -> bool {
         matches!(self.outcome, Some(Outcome::Applied { .. }))
     }

@@ -144,6 +144,10 @@ fn of_a_cluster(object: &FederatedObject, settled: &Settled, copy: &str) -> Opti
         let before = format!("{} {copy} in", operation.fails);
         (true, operation.failed, before, format!(": {message}"))
     };
+    if settled.is_unanswered() {
+        let after = " has yet to answer".to_owned();
+        return Some((true, "OperationTimeoutError", format!("{copy}:"), after));
+    }
     match (&settled.outcome, &decision.action) {
         (Some(Outcome::Failed { message, .. }), action) => {
             operation(action).map(|operation| failed(operation, message))

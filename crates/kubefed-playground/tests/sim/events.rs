@@ -1,7 +1,7 @@
 //! Events: section 18 of propagation and section 9 of clusters.
 
 use kubefed_playground::Playground;
-use kubefed_playground::kubefed_sim::{Effect, Fault};
+use kubefed_playground::kubefed_sim::{Effect, Fault, Verb};
 use serde_json::{Value, json};
 
 use crate::scene::*;
@@ -158,6 +158,27 @@ async fn a_deletion_that_waits_says_for_whom() {
     .await;
     let left = r#"Warning ClusterRemoved: ConfigMap "shop/settings" may still be in cluster "member-2", which is no longer joined"#;
     assert!(has(left), "{:?}", told(&playground, "settings"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_not_answered_is_told() {
+    let playground = shop(2).await;
+    let hang = Fault::new(Effect::Freeze)
+        .resource("configmaps")
+        .verb(Verb::Create);
+    playground.member("member-2").unwrap().inject(hang);
+    playground
+        .apply([config_map("settings", &everywhere())])
+        .await
+        .unwrap();
+    let late = r#"Warning OperationTimeoutError: ConfigMap "shop/settings": cluster "member-2" has yet to answer"#;
+    until("it is told", || {
+        told(&playground, "settings").contains(&late.to_owned())
+    })
+    .await;
+    let created =
+        r#"Normal CreateInCluster: Creating ConfigMap "shop/settings" in cluster "member-1""#;
+    assert!(told(&playground, "settings").contains(&created.to_owned()));
 }
 
 #[tokio::test(start_paused = true)]
