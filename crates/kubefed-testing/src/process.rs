@@ -6,14 +6,19 @@ use std::{
     os::unix::process::CommandExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::{Error, assets::Program, error::Kind, watchdog::watchdog};
 
 /// How much of the end of a log is searched for the reason of a failure.
 const LOG_TAIL_BYTES: u64 = 16 * 1024;
+
+/// Every thread of a program stops within milliseconds, unless the machine is overloaded.
+const STOPPED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Killed when dropped.
 pub(crate) struct Process {
@@ -108,10 +113,15 @@ impl Process {
     pub(crate) fn freeze(&self, frozen: bool) -> Result<(), Error> {
         let signal = if frozen { Signal::STOP } else { Signal::CONT };
         let pid = Pid::from_child(&self.child);
-        Ok(kill_process(pid, signal).map_err(|error| Kind::System {
+        let failed = |source| Kind::System {
             what: "signal a process",
-            source: error.into(),
-        })?)
+            source,
+        };
+        kill_process(pid, signal).map_err(|error| failed(error.into()))?;
+        if frozen {
+            wait_until_stopped(pid).map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// The process id.
@@ -152,6 +162,24 @@ impl Process {
             watchdog.is_gone(self.child.id());
         }
     }
+}
+
+/// A signal is only on its way when it has been sent: until the last thread is stopped, requests are
+/// still answered.
+fn wait_until_stopped(pid: Pid) -> io::Result<()> {
+    let deadline = Instant::now() + STOPPED_WITHIN;
+    while waitid(
+        WaitId::Pid(pid),
+        WaitIdOptions::STOPPED | WaitIdOptions::NOHANG,
+    )?
+    .is_none()
+    {
+        if Instant::now() > deadline {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 impl Drop for Process {
