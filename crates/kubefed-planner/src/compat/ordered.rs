@@ -134,7 +134,12 @@ impl Round {
             .remaining
             .wrapping_mul(weight)
             .wrapping_add(self.weights);
-        up.wrapping_sub(1).wrapping_div(self.weights)
+        let dividend = up.wrapping_sub(1);
+        // Most processors divide 32 bits in a fraction of the time that 64 take.
+        match (u32::try_from(dividend), u32::try_from(self.weights)) {
+            (Ok(dividend), Ok(weights)) => i64::from(dividend / weights),
+            _ => dividend.wrapping_div(self.weights),
+        }
     }
 
     /// Offers every row its share, in order, and removes those that are full.
@@ -151,7 +156,8 @@ impl Round {
             growth: 0,
         };
         // Rows are sorted by weight, so that most shares are those of the row before.
-        let (mut weight, mut share) = (0, self.share(0));
+        let mut weight = rows.first().map_or(0, |row| row.weight);
+        let mut share = self.share(weight);
         rows.retain_mut(|row| {
             if row.weight != weight {
                 (weight, share) = (row.weight, self.share(row.weight));

@@ -1,13 +1,15 @@
 //! The order of the rows: weight descending, hash ascending, name ascending.
 
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use super::{Candidate, Row};
 use crate::hash::{fnv1, fnv1_lanes};
 
 /// States hashed side by side.
 const LANES: usize = 16;
-/// So few are hashed one by one; the processor overlaps them.
+/// So few are hashed one by one, since the processor overlaps them, and not at all if their weights order
+/// them: comparing each with each is then cheaper.
 const FEW: usize = 5;
 
 /// Memory for sorting.
@@ -93,6 +95,10 @@ impl Scratch {
         key: &str,
         candidates: &[Candidate<'_>],
     ) {
+        if rows.len() <= FEW && have_distinct_weights(rows) {
+            rows.sort_unstable_by_key(|row| Reverse(row.weight));
+            return;
+        }
         let weights = rows.iter().map(|row| row.weight);
         let (weight_min, weight_max) = weights.fold((i64::MAX, i64::MIN), |(min, max), weight| {
             (min.min(weight), max.max(weight))
@@ -123,6 +129,15 @@ impl Scratch {
     }
 }
 
+fn have_distinct_weights(rows: &[Row]) -> bool {
+    let is_new = |(position, row): (usize, &Row)| {
+        rows[..position]
+            .iter()
+            .all(|before| before.weight != row.weight)
+    };
+    rows.iter().enumerate().all(is_new)
+}
+
 fn pack_keys<K: Key>(
     keys: &mut Vec<K>,
     hashes: &mut Vec<u32>,
@@ -139,9 +154,13 @@ fn pack_keys<K: Key>(
     }));
 }
 
-/// Continues the hash of every name with the key.
+/// Continues the hash of every name with the key, unless it can decide nothing.
 fn hash_rows(hashes: &mut Vec<u32>, rows: &[Row], key: &str) {
     hashes.clear();
+    if rows.len() <= FEW && have_distinct_weights(rows) {
+        hashes.resize(rows.len(), 0);
+        return;
+    }
     hashes.extend(rows.iter().map(|row| row.name_hash));
     let (blocks, rest) = hashes.as_chunks_mut::<LANES>();
     for block in blocks {
