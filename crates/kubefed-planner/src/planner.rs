@@ -148,7 +148,10 @@ impl Planner {
             if kept > task.total {
                 task.bound(&mut self.memory, Bounds::OnlyKept);
             }
-            task.run(&mut self.memory);
+            // What runs may stretch the limits of groups, but nothing is added beyond what the ideal places
+            // within them; or the next plan, which finds more running, would add more.
+            let ideal: u64 = self.ideal.iter().copied().map(u64::from).sum();
+            task.run_for(&mut self.memory, ideal.max(kept).min(task.total));
             self.move_towards_ideal(task, stopped_max);
         }
         false
@@ -377,11 +380,13 @@ impl Task<'_> {
 
     /// Divides by the strategy, within the bounds.
     fn run(&self, memory: &mut Memory) {
+        self.run_for(memory, self.total);
+    }
+
+    fn run_for(&self, memory: &mut Memory, total: u64) {
         let (mut field, members) = Field::new(self.candidates, self.seed, memory);
-        self.demand
-            .strategy
-            .rule()
-            .divide(&mut field, members, self.total);
+        let rule = self.demand.strategy.rule();
+        rule.divide(&mut field, members, total);
     }
 
     /// Divides a total that does not cover the minima.

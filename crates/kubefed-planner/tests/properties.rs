@@ -644,6 +644,35 @@ fn ties_fall_evenly_on_the_clusters() {
     }
 }
 
+// The limit of a group without much room is 2 replicas elsewhere, which what runs exceeds; the first plan
+// must not leave a replica unplaced that the second one places.
+#[test]
+fn running_replicas_that_exceed_the_skew_are_no_reason_to_add_more() {
+    let regions = [
+        ("a", 0, None),
+        ("b", 10, None),
+        ("c", 3, Some(3)),
+        ("d", 0, Some(1)),
+    ];
+    let candidate = |(region, current, capacity): (&'static str, u32, Option<u32>)| {
+        let candidate = Candidate::new(region)
+            .label(Level::Region, region)
+            .current(current);
+        capacity.map_or(candidate, |capacity| candidate.capacity(capacity))
+    };
+    let strategy = Strategy::from(Spread::over(Level::Region).skew_max(1));
+    let demand = Demand::new(8).strategy(strategy).moves(Moves::NONE);
+    let mut planner = Planner::new();
+    let mut plan = |regions: [(&'static str, u32, Option<u32>); 4]| {
+        let answer = planner.plan(&demand, &regions.map(candidate)).unwrap();
+        std::array::from_fn(|i| answer[i].replicas)
+    };
+    let first: [u32; 4] = plan(regions);
+    assert_eq!(first, [0, 4, 3, 0]);
+    let running = std::array::from_fn(|i| (regions[i].0, first[i], regions[i].2));
+    assert_eq!(plan(running), first);
+}
+
 #[test]
 fn duplicates_take_the_total_everywhere() {
     let candidates = [
