@@ -11,6 +11,15 @@ use crate::types::type_configs;
 
 const STATUSES: &str = "federatedservicestatuses.core.kubefed.io";
 
+fn status_type() -> ResourceType {
+    ResourceType::namespaced(
+        "core.kubefed.io",
+        "v1alpha1",
+        "FederatedServiceStatus",
+        "federatedservicestatuses",
+    )
+}
+
 /// A shop whose services' statuses are collected.
 async fn collecting() -> Playground {
     let playground = shop(3).await;
@@ -126,15 +135,9 @@ async fn collected_statuses_follow_members_and_owner() {
     })
     .await;
 
-    let kind = ResourceType::namespaced(
-        "core.kubefed.io",
-        "v1alpha1",
-        "FederatedServiceStatus",
-        "federatedservicestatuses",
-    );
     let nonsense = json!({"clusterStatus": []});
     playground
-        .patch(&kind, &name("web"), &nonsense)
+        .patch(&status_type(), &name("web"), &nonsense)
         .await
         .unwrap();
     until("what somebody else wrote is overcome", || {
@@ -143,7 +146,10 @@ async fn collected_statuses_follow_members_and_owner() {
     .await;
     let uid = |object: Option<Value>| object.map(|object| object["metadata"]["uid"].clone());
     let before = uid(status_object(&playground));
-    playground.delete(&kind, &name("web")).await.unwrap();
+    playground
+        .delete(&status_type(), &name("web"))
+        .await
+        .unwrap();
     until("what somebody deleted is made again", || {
         told(&playground) == given(&playground, &ALL) && uid(status_object(&playground)) != before
     })
@@ -209,4 +215,40 @@ async fn where_raw_statuses_are_collected_services_have_no_object_of_their_own()
     expose(&playground, everywhere()).await;
     assert_eq!(status_controller(&playground), "NotRunning");
     assert_eq!(status_object(&playground), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_entry_of_a_ready_cluster_that_does_not_show_its_services_stays() {
+    let mut playground = collecting().await;
+    expose(&playground, everywhere()).await;
+    until("all addresses are told", || {
+        let told = told(&playground);
+        told == given(&playground, &ALL) && !told.iter().any(|told| told.ends_with("none"))
+    })
+    .await;
+    playground.crash_control_plane();
+    let refused = Fault::status(403).resource("services");
+    let refusal = playground.member("member-3").unwrap().inject(refused);
+    let old = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.99"}]}});
+    let entries = json!({"clusterStatus": [{"clusterName": "member-3", "status": old}]});
+    playground
+        .patch(&status_type(), &name("web"), &entries)
+        .await
+        .unwrap();
+    playground.start_control_plane();
+    let mut expected = given(&playground, &ALL[..2]);
+    expected.push("member-3 192.0.2.99".to_owned());
+    until("what can be seen is told, beside what was", || {
+        told(&playground) == expected
+    })
+    .await;
+    assert!(ready(&playground, "member-3"));
+    tokio::time::sleep(seconds(30)).await;
+    assert_eq!(told(&playground), expected);
+
+    assert!(playground.member("member-3").unwrap().lift(refusal));
+    until("what it shows again is told", || {
+        told(&playground) == given(&playground, &ALL)
+    })
+    .await;
 }
