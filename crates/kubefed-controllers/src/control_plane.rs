@@ -47,6 +47,7 @@ impl Context {
 /// 1. KubeFedClusters and their Secrets in the KubeFed namespace make the fleet.
 /// 2. Probes of the fleet go into the statuses of KubeFedClusters.
 /// 3. Each enabled FederatedTypeConfig gets a sync loop, which keeps the copies of its type.
+/// 4. The statuses of services are collected where their FederatedTypeConfig asks for it.
 ///
 /// # Assumptions
 ///

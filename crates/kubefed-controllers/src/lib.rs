@@ -1,4 +1,4 @@
-//! KubeFed's control loops: federated type config, cluster health and sync.
+//! KubeFed's control loops: federated type config, cluster health, sync and the statuses of services.
 //!
 //! In the order data meets them: [`Options`] say how the control plane behaves, a
 //! [`Connect`](kubefed_informer::Connect) how members are reached, and a [`ControlPlane`] runs every
@@ -31,6 +31,7 @@ mod events;
 mod explanations;
 mod host;
 mod options;
+mod service_status;
 mod sync;
 mod type_config;
 

@@ -4,6 +4,7 @@ use kubefed_api::{
     FeatureGate, FeatureGateName, GoDuration, KubeFedConfig, Scope as ConfigScope, Toggle,
     well_known,
 };
+use kubefed_informer::FleetEvent;
 use kubefed_propagation::{Adoption, Scope};
 use kubefed_runtime::{DispatchOptions, QueueOptions};
 
@@ -50,6 +51,13 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Objects are looked at this much later when a cluster's store is synced, so that a fleet that
+    /// comes up together costs one look each, not one per cluster.
+    pub(crate) const SYNC_DELAY: Duration = Duration::from_millis(100);
+
+    /// How long to wait for the answer of the host's watch after it refused an outdated patch.
+    pub(crate) const OUTDATED: Duration = Duration::from_millis(250);
+
     /// Sets the KubeFed namespace.
     #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
@@ -146,6 +154,16 @@ impl Options {
             _ => self.adoption,
         };
         self
+    }
+
+    /// When the objects of every type are looked at after a change of the fleet, if they are.
+    pub(crate) fn delay_after(&self, event: &FleetEvent) -> Option<Duration> {
+        match event {
+            FleetEvent::Added(_) | FleetEvent::Relabelled(_) => Some(Self::SYNC_DELAY),
+            FleetEvent::BecameReady(_) => Some(self.available_delay),
+            FleetEvent::Removed(_) | FleetEvent::BecameUnready(_) => Some(self.unavailable_delay),
+            _ => None,
+        }
     }
 
     /// The namespace that is watched; empty means all.

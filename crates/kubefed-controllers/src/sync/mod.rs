@@ -31,7 +31,7 @@ use kubefed_api::{
     ClusterName, ClusterPropagatedVersion, FederatedTypeConfig, ObservedCopy, PropagatedVersion,
     QualifiedName, ResourceType, Scope as ResourceScope, well_known,
 };
-use kubefed_informer::{Change, Event, FleetEvent, Informer, RawObject, WatchSpec};
+use kubefed_informer::{Change, Event, Informer, RawObject, WatchSpec};
 use kubefed_runtime::{FairQueue, FleetController, OwnWrites, ReconcileKey};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -41,11 +41,7 @@ use self::calls::{Calls, LateCalls};
 use self::copies::Copies;
 use self::observe::NamespacePlacements;
 use self::record::VersionRecords;
-use crate::{Context, resource_type};
-
-/// Objects are looked at this much later when a cluster's store is synced, so that a fleet that comes
-/// up together costs one look each, not one per cluster.
-const SYNC_DELAY: Duration = Duration::from_millis(100);
+use crate::{Context, Options, resource_type};
 
 /// The loop of one federated type.
 pub(crate) struct Sync {
@@ -276,7 +272,7 @@ impl Sync {
                     let key = ReconcileKey::fleet(self.federated_name(&name));
                     self.queue.add_after(key, delay);
                 }
-                Event::Synced(_) => self.add_all(SYNC_DELAY),
+                Event::Synced(_) => self.add_all(Options::SYNC_DELAY),
                 // A watch may be lost although the cluster is ready, and that is to be reported.
                 Event::Lost(_) => self.add_all(self.context.options.unavailable_delay),
                 Event::Everything => self.add_all(delay),
@@ -286,16 +282,10 @@ impl Sync {
     }
 
     async fn follow_fleet(&self) {
-        let options = &self.context.options;
         let mut events = self.context.fleet.subscribe();
         while let Some(event) = events.next().await {
-            match event {
-                FleetEvent::Added(_) | FleetEvent::Relabelled(_) => self.add_all(SYNC_DELAY),
-                FleetEvent::BecameReady(_) => self.add_all(options.available_delay),
-                FleetEvent::Removed(_) | FleetEvent::BecameUnready(_) => {
-                    self.add_all(options.unavailable_delay);
-                }
-                _ => {}
+            if let Some(delay) = self.context.options.delay_after(&event) {
+                self.add_all(delay);
             }
         }
     }

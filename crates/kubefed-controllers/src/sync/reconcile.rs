@@ -15,6 +15,7 @@ use kubefed_runtime::{Dispatched, MemberObject, ReconcileKey, Requeue};
 use super::Sync;
 use super::calls::Call;
 use super::observe::{FIRST_LIST, HostObject, World};
+use crate::Options;
 use crate::events::Note;
 use crate::explanations::Explanation;
 use crate::host::HostError;
@@ -26,9 +27,6 @@ const ROUNDS: usize = 4;
 /// An object that refuses to be managed, or is in the way, is watched by nobody, so it is looked at
 /// again after this time.
 const RECHECK: Duration = Duration::from_secs(60);
-
-/// How long to wait for the answer of the host's watch after it refused an outdated patch.
-const OUTDATED: Duration = Duration::from_millis(250);
 
 /// What became of the decision for one cluster.
 pub(super) struct Settled {
@@ -413,7 +411,7 @@ impl Sync {
     fn requeue(&self, settled: &BTreeMap<ClusterName, Settled>, listing: bool) -> Requeue {
         let any = |test: fn(&Settled) -> bool| settled.values().any(test);
         if any(|settled| settled.due == Due::Inventory) {
-            return Requeue::After(OUTDATED);
+            return Requeue::After(Options::OUTDATED);
         }
         if listing {
             return Requeue::After(FIRST_LIST);
@@ -457,7 +455,7 @@ fn no_client(error: &kubefed_informer::Error) -> Outcome {
 fn after_host_error(name: &QualifiedName, error: &HostError) -> Requeue {
     if error.is_conflict() {
         // Somebody else changed the object; the watch is about to show it.
-        return Requeue::After(OUTDATED);
+        return Requeue::After(Options::OUTDATED);
     }
     if error.is_not_found() {
         return Requeue::OnChange;

@@ -1,4 +1,4 @@
-//! Runs one sync loop for each enabled FederatedTypeConfig.
+//! Runs one sync loop for each enabled FederatedTypeConfig, and the collection of services' statuses.
 //!
 //! # Guarantees
 //!
@@ -19,23 +19,25 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 use crate::Context;
+use crate::service_status::ServiceStatus;
 use crate::sync::{Kinds, Sync};
 
-/// The loop over FederatedTypeConfigs, and the sync loops that it runs.
+/// The loop over FederatedTypeConfigs, and the loops that it runs.
 pub(crate) struct TypeConfigs {
     context: Arc<Context>,
     configs: Informer<Typed<FederatedTypeConfig>>,
     kind: ResourceType,
     queue: FairQueue,
     // Held over calls, but by the only worker of the queue; readers look at what runs between them.
-    running: Mutex<BTreeMap<QualifiedName, RunningSync>>,
+    running: Mutex<BTreeMap<QualifiedName, Running<Sync>>>,
+    collecting: Mutex<BTreeMap<QualifiedName, Running<ServiceStatus>>>,
     namespaces: Mutex<Option<SharedNamespaces>>,
 }
 
-/// A sync loop that runs.
-struct RunningSync {
+/// A loop that runs.
+struct Running<L> {
     generation: i64,
-    sync: Arc<Sync>,
+    work: Arc<L>,
     shutdown: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -55,12 +57,13 @@ impl TypeConfigs {
             kind: crate::resource_type::<FederatedTypeConfig>(),
             queue: FairQueue::new(context.options.queue.clone()),
             running: Mutex::default(),
+            collecting: Mutex::default(),
             namespaces: Mutex::default(),
             context,
         }
     }
 
-    /// Runs until `shutdown`, then stops every sync loop.
+    /// Runs until `shutdown`, then stops every loop.
     pub(crate) async fn run(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
         tokio::select! {
             biased;
@@ -81,7 +84,8 @@ impl TypeConfigs {
             () = self.follow_changes() => {}
         }
         let running = std::mem::take(&mut *self.running.lock().await);
-        futures::future::join_all(running.into_values().map(RunningSync::stop)).await;
+        let collecting = std::mem::take(&mut *self.collecting.lock().await);
+        futures::join!(stop_all(running), stop_all(collecting));
     }
 
     /// What is queued or under way, by type; empty once nothing moves.
@@ -91,7 +95,13 @@ impl TypeConfigs {
             moving.push("federated type configs".to_owned());
         }
         let running = self.running.lock().await;
-        moving.extend(running.values().filter_map(|running| running.sync.moving()));
+        moving.extend(running.values().filter_map(|running| running.work.moving()));
+        let collecting = self.collecting.lock().await;
+        moving.extend(
+            collecting
+                .values()
+                .filter_map(|running| running.work.moving()),
+        );
         moving
     }
 
@@ -140,14 +150,17 @@ impl TypeConfigs {
     }
 }
 
-impl RunningSync {
-    fn start(generation: i64, sync: Sync) -> Self {
-        let sync = Arc::new(sync);
+impl<L> Running<L> {
+    fn start<F>(generation: i64, work: L, run: fn(Arc<L>, watch::Receiver<bool>) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let work = Arc::new(work);
         let (shutdown, stopped) = watch::channel(false);
-        let task = tokio::spawn(Arc::clone(&sync).run(stopped));
+        let task = tokio::spawn(run(Arc::clone(&work), stopped));
         Self {
             generation,
-            sync,
+            work,
             shutdown,
             task,
         }
@@ -160,7 +173,11 @@ impl RunningSync {
     }
 }
 
-impl Drop for RunningSync {
+async fn stop_all<L>(running: BTreeMap<QualifiedName, Running<L>>) {
+    futures::future::join_all(running.into_values().map(Running::stop)).await;
+}
+
+impl<L> Drop for Running<L> {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -1,5 +1,6 @@
 //! One reconcile of a FederatedTypeConfig.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kubefed_api::{
@@ -9,9 +10,11 @@ use kubefed_informer::Lookup;
 use kubefed_propagation::Scope;
 use kubefed_runtime::{ReconcileKey, Requeue};
 use serde_json::json;
+use tokio::sync::Mutex;
 
-use super::{RunningSync, TypeConfigs};
+use super::{Running, TypeConfigs};
 use crate::host::HostError;
+use crate::service_status::ServiceStatus;
 use crate::sync::{Kinds, Sync};
 
 impl TypeConfigs {
@@ -19,7 +22,8 @@ impl TypeConfigs {
         let config = match self.configs.store().get(name) {
             Lookup::Present(config) => config,
             Lookup::Absent => {
-                self.stop(name).await;
+                stop(&self.running, name).await;
+                stop(&self.collecting, name).await;
                 self.requeue_dependents(name);
                 return Requeue::OnChange;
             }
@@ -48,21 +52,23 @@ impl TypeConfigs {
         config: &FederatedTypeConfig,
     ) -> Result<(), String> {
         if config.metadata.deletion_timestamp.is_some() {
-            self.stop(name).await;
+            stop(&self.running, name).await;
+            stop(&self.collecting, name).await;
             return self.patch_finalizer(name, config, false).await;
         }
         // Cluster-scoped targets are out of reach of a control plane that is limited to a namespace.
         let out_of_scope =
             self.context.options.scope == Scope::Limited && !config.target_is_namespaced();
         if out_of_scope {
-            self.stop(name).await;
-            return self
-                .report(name, config, ControllerStatus::NotRunning)
-                .await;
+            stop(&self.running, name).await;
+            stop(&self.collecting, name).await;
+            let stopped = ControllerStatus::NotRunning;
+            return self.report(name, config, stopped.clone(), stopped).await;
         }
         self.patch_finalizer(name, config, true).await?;
-        let status = self.run_or_stop(name, config).await?;
-        self.report(name, config, status).await
+        let propagation = self.run_or_stop(name, config).await?;
+        let collection = self.collect_or_stop(name, config).await;
+        self.report(name, config, propagation, collection).await
     }
 
     async fn run_or_stop(
@@ -78,30 +84,40 @@ impl TypeConfigs {
         };
         let possible = !config.target_is_namespaced() || namespaces.is_some();
         if !config.propagation_enabled() || !possible {
-            self.stop(name).await;
+            stop(&self.running, name).await;
             return Ok(ControllerStatus::NotRunning);
         }
-        let current = {
-            let running = self.running.lock().await;
-            running
-                .get(name)
-                .is_some_and(|running| running.generation == generation)
-        };
-        if !current {
-            self.stop(name).await;
+        if !is_current(&self.running, name, generation).await {
+            stop(&self.running, name).await;
             let sync =
                 Sync::start(Arc::clone(&self.context), Kinds::of(config), namespaces).await?;
-            let running = RunningSync::start(generation, sync);
+            let running = Running::start(generation, sync, Sync::run);
             self.running.lock().await.insert(name.clone(), running);
         }
         Ok(ControllerStatus::Running)
     }
 
-    async fn stop(&self, name: &QualifiedName) {
-        let running = self.running.lock().await.remove(name);
-        if let Some(running) = running {
-            running.stop().await;
+    /// Runs or stops the collection of services' statuses, which does not depend on propagation.
+    async fn collect_or_stop(
+        &self,
+        name: &QualifiedName,
+        config: &FederatedTypeConfig,
+    ) -> ControllerStatus {
+        let generation = config.metadata.generation.unwrap_or_default();
+        let wanted = ServiceStatus::is_wanted(&self.context.options, config);
+        let Some(kind) = config.spec.status_type.clone().filter(|_| wanted) else {
+            stop(&self.collecting, name).await;
+            return ControllerStatus::NotRunning;
+        };
+        if !is_current(&self.collecting, name, generation).await {
+            stop(&self.collecting, name).await;
+            let kinds = Kinds::of(config);
+            let context = Arc::clone(&self.context);
+            let statuses = ServiceStatus::start(context, kinds.federated, &kinds.target, kind);
+            let running = Running::start(generation, statuses, ServiceStatus::run);
+            self.collecting.lock().await.insert(name.clone(), running);
         }
+        ControllerStatus::Running
     }
 
     /// Every namespaced type depends on the configuration of namespaces.
@@ -152,11 +168,12 @@ impl TypeConfigs {
         name: &QualifiedName,
         config: &FederatedTypeConfig,
         propagation_controller: ControllerStatus,
+        status_controller: ControllerStatus,
     ) -> Result<(), String> {
         let status = FederatedTypeConfigStatus {
             observed_generation: config.metadata.generation.unwrap_or_default(),
             propagation_controller,
-            status_controller: Some(ControllerStatus::NotRunning),
+            status_controller: Some(status_controller),
         };
         if config.status.as_ref() == Some(&status) {
             return Ok(());
@@ -172,5 +189,21 @@ impl TypeConfigs {
             Err(error) if HostError::is_not_found(&error) => Ok(()),
             Err(error) => Err(error.to_string()),
         }
+    }
+}
+
+/// The loops of one sort, by the names of their configurations.
+type Loops<L> = Mutex<BTreeMap<QualifiedName, Running<L>>>;
+
+async fn is_current<L>(loops: &Loops<L>, name: &QualifiedName, generation: i64) -> bool {
+    let loops = loops.lock().await;
+    let running = loops.get(name);
+    running.is_some_and(|running| running.generation == generation)
+}
+
+async fn stop<L>(loops: &Loops<L>, name: &QualifiedName) {
+    let running = loops.lock().await.remove(name);
+    if let Some(running) = running {
+        running.stop().await;
     }
 }

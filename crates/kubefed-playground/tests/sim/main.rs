@@ -12,6 +12,7 @@ mod members;
 mod ownership;
 mod requests;
 mod scene;
+mod services;
 mod statuses;
 mod types;
 mod versions;
