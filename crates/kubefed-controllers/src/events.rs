@@ -44,6 +44,9 @@ pub(crate) struct About {
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Note {
     pub(crate) warning: bool,
+    /// Whether it is about a state, which is told again now and then, and not about an action, which is
+    /// told each time.
+    pub(crate) lasts: bool,
     pub(crate) reason: &'static str,
     pub(crate) message: String,
 }
@@ -52,6 +55,7 @@ impl Note {
     pub(crate) fn normal(reason: &'static str, message: impl Into<String>) -> Self {
         Self {
             warning: false,
+            lasts: false,
             reason,
             message: message.into(),
         }
@@ -60,6 +64,7 @@ impl Note {
     pub(crate) fn warning(reason: &'static str, message: impl Into<String>) -> Self {
         Self {
             warning: true,
+            lasts: true,
             reason,
             message: message.into(),
         }
@@ -131,8 +136,7 @@ impl Recorder {
         let repeated = match self.said.get_mut(&key) {
             Some(said) if now - said.first < REPEATED => {
                 said.count += 1;
-                // A trouble is told again now and then, an action each time.
-                if key.1.warning && now - said.written < AGAIN {
+                if key.1.lasts && now - said.written < AGAIN {
                     return;
                 }
                 Some((said.name.clone(), said.count))

@@ -72,6 +72,37 @@ impl Sync {
         }
     }
 
+    /// The clusters that hold a deletion up, and since when those that are not ready are not.
+    fn waiting(&self, settled: &BTreeMap<ClusterName, Settled>) -> Option<Note> {
+        let fleet = self.context.fleet.clusters();
+        let since = |cluster: &ClusterName| {
+            let health = fleet.get(cluster)?.health();
+            let changed = health.conditions().first()?.last_transition_time.clone()?;
+            Some(changed.0.strftime(" since %Y-%m-%dT%H:%M:%SZ").to_string())
+        };
+        let holding = settled.iter().filter(|(_, settled)| !settled.releases());
+        let named: Vec<_> = holding
+            .map(|(cluster, settled)| match &settled.decision.action {
+                Action::Wait(Waiting::Unknown(why)) => {
+                    let since = since(cluster).filter(|_| *why == Ignorance::NotReady);
+                    format!("{cluster} ({why}{})", since.unwrap_or_default())
+                }
+                _ => cluster.to_string(),
+            })
+            .collect();
+        if named.is_empty() {
+            return None;
+        }
+        let message = format!(
+            "Waiting for managed resources to be removed from the following clusters: {}",
+            named.join(", ")
+        );
+        Some(Note {
+            lasts: true,
+            ..Note::normal("WaitForRemovalInCluster", message)
+        })
+    }
+
     pub(super) fn tell(
         &self,
         object: &FederatedObject,
@@ -96,13 +127,14 @@ impl Sync {
         for ((warning, reason, before, after), clusters) in sayings {
             let note = Note {
                 warning,
+                lasts: warning,
                 reason,
                 message: format!("{before}{}{after}", list(&clusters)),
             };
             self.context.events.say(&about, note);
         }
         if object.is_deleting()
-            && let Some(note) = waiting(settled)
+            && let Some(note) = self.waiting(settled)
         {
             self.context.events.say(&about, note);
         }
@@ -192,25 +224,6 @@ fn operation(action: &Action) -> Option<&'static Operation> {
         Action::RemoveLabel { .. } => Some(&REMOVE_LABEL),
         _ => None,
     }
-}
-
-/// The clusters that hold a deletion up.
-fn waiting(settled: &BTreeMap<ClusterName, Settled>) -> Option<Note> {
-    let holding = settled.iter().filter(|(_, settled)| !settled.releases());
-    let named: Vec<_> = holding
-        .map(|(cluster, settled)| match &settled.decision.action {
-            Action::Wait(Waiting::Unknown(why)) => format!("{cluster} ({why})"),
-            _ => cluster.to_string(),
-        })
-        .collect();
-    if named.is_empty() {
-        return None;
-    }
-    let message = format!(
-        "Waiting for managed resources to be removed from the following clusters: {}",
-        named.join(", ")
-    );
-    Some(Note::normal("WaitForRemovalInCluster", message))
 }
 
 /// The clusters, as ` cluster "a"` or ` clusters "a", "b"`.

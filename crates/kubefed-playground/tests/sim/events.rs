@@ -139,8 +139,16 @@ async fn a_deletion_that_waits_says_for_whom() {
         .await
         .unwrap();
     let waits = "Normal WaitForRemovalInCluster: Waiting for managed resources to be removed from the \
-                 following clusters: member-2 (the cluster is not ready)";
-    until("it is told what the deletion waits for", || has(waits)).await;
+                 following clusters: member-2 (the cluster is not ready since 20";
+    until(
+        "it is told what the deletion waits for, and since when",
+        || {
+            told(&playground, "settings")
+                .iter()
+                .any(|told| told.starts_with(waits))
+        },
+    )
+    .await;
     let trouble = told(&playground, "member-2");
     assert_eq!(trouble.len(), 1, "one trouble, one event: {trouble:?}");
     assert!(
