@@ -38,10 +38,18 @@ pub(crate) struct Details {
     pub(crate) causes: Vec<Cause>,
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) retry_after_seconds: u32,
+    /// Shown even though there are none.
+    #[serde(skip)]
+    pub(crate) always: bool,
 }
 
 /// One reason within [`Details`], usually tied to a field.
 pub(crate) type Cause = FieldError;
+
+/// `dryRun`, which is a list of which only `All` is known.
+pub(crate) fn unsupported_dry_run(given: &[Value]) -> Cause {
+    FieldError::not_supported("dryRun", &json!(given), &["All".to_owned()])
+}
 
 /// A value that is none of the supported ones.
 pub(crate) fn unsupported(field: &str, value: &str, supported: &[&str]) -> Cause {
@@ -147,22 +155,18 @@ impl Refusal {
             group: group.to_owned(),
             kind: kind.to_owned(),
             causes,
-            retry_after_seconds: 0,
+            ..Details::default()
         };
         refusal
     }
 
     /// A patch that is well-formed but cannot be applied.
-    pub(crate) fn patch_failed(resource: &Resource, name: &str, why: &str) -> Self {
+    /// A patch that cannot be applied; the server does not say why.
+    pub(crate) fn patch_failed() -> Self {
         let message = "the server rejected our request due to an error in our request";
-        let cause = Cause {
-            reason: "UnexpectedServerResponse",
-            message: why.to_owned(),
-            field: String::new(),
-        };
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
-            .about(resource, name)
-            .because(cause)
+        let mut refusal = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message);
+        refusal.details.always = true;
+        refusal
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {

@@ -42,6 +42,7 @@ mod error;
 mod process;
 mod server;
 mod suite;
+pub mod watch;
 mod watchdog;
 
 pub use assets::{Assets, NoAssets, assets};

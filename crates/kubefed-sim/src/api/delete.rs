@@ -11,7 +11,7 @@ use crate::api::{Answer, Call, JSON, parse_json};
 use crate::clock::rfc3339;
 use crate::json;
 use crate::object::{Key, Object};
-use crate::refusal::{self, Refusal, unsupported};
+use crate::refusal::{self, Cause, Refusal, unsupported, unsupported_dry_run};
 use crate::resource::{Generation, Resource};
 use crate::route::Query;
 use crate::state::State;
@@ -165,19 +165,11 @@ impl DeleteOptions {
             ("", Some(true)) | ("Orphan", None) => Some(Propagation::Orphan),
             ("", Some(false)) | ("Background", None) => Some(Propagation::Background),
             ("Foreground", None) => Some(Propagation::Foreground),
-            (other, _) => return Err(bad_policy(other)),
+            (other, given) => return Err(bad_policy(other, given.is_some())),
         };
-        if let Some(other) = json::items(&options, "dryRun")
-            .iter()
-            .find(|value| **value != json!("All"))
-        {
-            let cause = unsupported("dryRun", other.as_str().unwrap_or(""), &["All"]);
-            return Err(Refusal::invalid_kind(
-                "meta.k8s.io",
-                "DeleteOptions",
-                "",
-                vec![cause],
-            ));
+        let dry_run = json::items(&options, "dryRun");
+        if dry_run.iter().any(|value| *value != json!("All")) {
+            return Err(invalid_options(unsupported_dry_run(dry_run)));
         }
         let grace = json::number(&options, "gracePeriodSeconds");
         Ok(Self {
@@ -186,7 +178,7 @@ impl DeleteOptions {
             propagation,
             uid: text("preconditions.uid"),
             revision: text("preconditions.resourceVersion"),
-            dry_run: !json::items(&options, "dryRun").is_empty(),
+            dry_run: !dry_run.is_empty(),
         })
     }
 
@@ -209,13 +201,19 @@ impl DeleteOptions {
     }
 }
 
-fn bad_policy(policy: &str) -> Refusal {
-    let causes = vec![unsupported(
-        "propagationPolicy",
-        policy,
-        &["Background", "Foreground", "Orphan"],
-    )];
-    Refusal::invalid_kind("meta.k8s.io", "DeleteOptions", "", causes)
+fn bad_policy(policy: &str, contradicts: bool) -> Refusal {
+    let field = "propagationPolicy";
+    invalid_options(if contradicts {
+        let message = "orphanDependents and deletionPropagation cannot be both set";
+        Cause::invalid(field, &json!(policy), message)
+    } else {
+        let supported = ["Foreground", "Background", "Orphan", "nil"];
+        unsupported(field, policy, &supported)
+    })
+}
+
+fn invalid_options(cause: Cause) -> Refusal {
+    Refusal::invalid_kind("meta.k8s.io", "DeleteOptions", "", vec![cause])
 }
 
 fn check_preconditions(

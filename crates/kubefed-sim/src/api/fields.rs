@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
+use crate::api::Call;
 use crate::api::write::Part;
-use crate::api::{APPLY_PATCH, Call};
 use crate::apply::{self, Refused, Set, Write};
 use crate::behaviour::Behaviour;
 use crate::refusal::{Cause, Refusal};
 use crate::resource::{Resource, Version};
+use crate::route::Verb;
 use crate::schema::Schema;
 use crate::state::State;
 
@@ -74,7 +75,12 @@ impl State {
             .collect();
         let (kind, version) = (&call.resource.kind, &call.version.name);
         let within = format!("{kind} in version {version:?} cannot be handled as a {kind}: ");
-        let within = if call.resource.custom { "" } else { &within };
+        let patched = call.verb == Verb::Patch;
+        let within = if call.resource.custom || patched {
+            ""
+        } else {
+            &within
+        };
         match call.query.text("fieldValidation") {
             "Ignore" => {}
             "Strict" if !unknown.is_empty() => {
@@ -88,16 +94,9 @@ impl State {
         if call.resource.custom {
             return Ok(());
         }
-        let errors = if call.content_type == APPLY_PATCH {
-            // What the patch does not mention is not applied, so defaults are not written into it.
-            let mut filled = value.clone();
-            schema.apply_defaults(&mut filled);
-            schema.drop_nulls(value);
-            schema.validate(&filled)
-        } else {
-            schema.apply_defaults(value);
-            schema.validate(value)
-        };
+        schema.drop_empties(value);
+        schema.apply_defaults(value);
+        let errors = schema.validate(value);
         match errors
             .iter()
             .find(|error| error.reason == "FieldValueTypeInvalid")

@@ -22,7 +22,7 @@ use crate::discovery;
 use crate::documents;
 use crate::json;
 use crate::object::Key;
-use crate::refusal::{Cause, Refusal, unsupported};
+use crate::refusal::{Cause, Refusal, unsupported, unsupported_dry_run};
 use crate::resource::{Resource, Version};
 use crate::reviews;
 use crate::route::{self, Form, Query, Route, Target, Verb};
@@ -296,7 +296,7 @@ fn validate_options(call: &Call) -> Result<(), Refusal> {
     let mut causes = Vec::new();
     let dry_run = call.query.text("dryRun");
     if call.dry_run() && dry_run != "All" {
-        causes.push(unsupported("dryRun", dry_run, &["All"]));
+        causes.push(unsupported_dry_run(&[json!(dry_run)]));
     }
     let validation = call.query.text("fieldValidation");
     if !["", "Ignore", "Warn", "Strict"].contains(&validation) {

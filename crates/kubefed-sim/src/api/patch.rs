@@ -37,8 +37,7 @@ impl State {
 
     /// Server-side apply, which creates what is not there.
     fn apply(&mut self, call: &Call, part: Part) -> Result<Answer, Refusal> {
-        let mut patch = fields::apply_patch(call)?;
-        self.prune(call, &mut patch)?;
+        let patch = fields::apply_patch(call)?;
         let write = Tracked::of(call, part, true);
         let force = call.query.flag("force");
         let current = self.store.get(&call.resource.table, &call.key()).cloned();
@@ -49,11 +48,13 @@ impl State {
                     call.name.as_deref().unwrap_or(""),
                 ));
             }
-            let value = self.lay_over(&write, None, &patch, force)?;
+            let mut value = self.lay_over(&write, None, &patch, force)?;
+            self.prune(call, &mut value)?;
             return self.create_from(call, true, inward(&call.resource, value));
         };
         let live = outward(&call.resource, &call.version, current.value());
-        let value = self.lay_over(&write, Some(&live), &patch, force)?;
+        let mut value = self.lay_over(&write, Some(&live), &patch, force)?;
+        self.prune(call, &mut value)?;
         self.finish(call, part, true, inward(&call.resource, value))
     }
 
@@ -93,9 +94,7 @@ pub(super) fn apply(call: &Call, value: &Value) -> Result<Value, Refusal> {
                 .schema
                 .as_ref()
                 .ok_or_else(Refusal::no_such_resource)?;
-            let name = call.name.as_deref().unwrap_or("");
-            strategic::apply(value, &patch, schema)
-                .map_err(|why| Refusal::patch_failed(&call.resource, name, &why))
+            strategic::apply(value, &patch, schema).map_err(|_| Refusal::patch_failed())
         }
         _ if call.resource.custom => Err(Refusal::unsupported_media_type(&CUSTOM_PATCH_TYPES)),
         _ => Err(Refusal::unsupported_media_type(&PATCH_TYPES)),
@@ -115,10 +114,8 @@ fn apply_json(call: &Call, value: &Value) -> Result<Value, Refusal> {
         if tests_absent_for_null(&operation, &patched) {
             continue;
         }
-        json_patch::patch(&mut patched, std::slice::from_ref(&operation)).map_err(|error| {
-            let name = call.name.as_deref().unwrap_or("");
-            Refusal::patch_failed(&call.resource, name, &error.to_string())
-        })?;
+        json_patch::patch(&mut patched, std::slice::from_ref(&operation))
+            .map_err(|_| Refusal::patch_failed())?;
     }
     Ok(patched)
 }

@@ -14,6 +14,7 @@ use crate::object::{Key, Object};
 use crate::refusal::{Cause, Refusal};
 use crate::resource::{Generation, Resource, Version};
 use crate::reviews;
+use crate::route::Verb;
 use crate::state::{CRDS, NAMESPACES, State, released};
 
 /// The part of an object that an update may change.
@@ -59,6 +60,8 @@ pub(super) struct Creation<'a> {
     pub(super) version: &'a Version,
     pub(super) namespace: Option<&'a str>,
     pub(super) dry_run: bool,
+    /// A PUT or an apply of what is not there: the version that it names says nothing.
+    pub(super) by_update: bool,
     pub(super) write: Option<Tracked<'a>>,
 }
 
@@ -84,6 +87,7 @@ impl State {
             version: &call.version,
             namespace: call.namespace.as_deref(),
             dry_run: call.dry_run(),
+            by_update: call.verb != Verb::Create,
             write: Some(Tracked::of(call, Part::Main, applied)),
         };
         let object = self.create_object(&creation, value)?;
@@ -109,6 +113,7 @@ impl State {
             version: &version,
             namespace,
             dry_run: false,
+            by_update: false,
             write: None,
         };
         self.create_object(&creation, inward(&resource, value))
@@ -136,7 +141,9 @@ impl State {
         }
         metadata::normalise(&mut value)?;
         place(&mut value, namespace)?;
-        if !json::text(&value, "metadata.resourceVersion").is_empty() {
+        if creation.by_update {
+            json::take(&mut value, "metadata.resourceVersion");
+        } else if !creation.dry_run && !json::text(&value, "metadata.resourceVersion").is_empty() {
             return Err(Refusal::unforeseen(
                 "resourceVersion should not be set on objects to be created",
             ));
@@ -256,16 +263,21 @@ impl State {
         new: &mut Value,
     ) -> Result<(), Refusal> {
         fields::set_defaults(resource, version, new);
+        let mut of_kind = Vec::new();
         if let Some(hook) = resource.rules.hook {
-            hook(&mut Admission {
+            let mut admission = Admission {
                 resource,
                 old,
                 new,
                 state: self,
-            })?;
+                causes: Vec::new(),
+            };
+            hook(&mut admission)?;
+            of_kind = admission.causes;
         }
         fields::complete(resource, version, new);
         let mut causes = metadata::validate(resource, new);
+        causes.extend(of_kind);
         causes.extend(fields::check(resource, version, old, new));
         if let Some(old) = old {
             causes.extend(metadata::validate_update(old, new));
@@ -324,7 +336,6 @@ impl State {
             "deletionTimestamp",
             "deletionGracePeriodSeconds",
             "selfLink",
-            "generation",
         ] {
             json::take(value, &format!("metadata.{field}"));
         }

@@ -120,6 +120,7 @@ pub fn apply(
     }
     managers.write(&mut object);
     write.schema.drop_nulls(&mut object);
+    write.schema.drop_empties(&mut object);
     write.schema.complete(&mut object);
     Ok(object)
 }

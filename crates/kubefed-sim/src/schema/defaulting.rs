@@ -23,6 +23,40 @@ impl Schema {
     pub fn drop_nulls(&self, object: &mut Value) {
         drop_nulls(object, Some(self.place()));
     }
+
+    /// Drops the empty lists and maps that Go does not write: those of optional fields of built-in
+    /// kinds. The schemas of CRDs are left alone.
+    pub fn drop_empties(&self, object: &mut Value) {
+        drop_empties(object, self.place());
+    }
+}
+
+fn drop_empties(value: &mut Value, place: Place<'_>) {
+    match value {
+        Value::Object(fields) => {
+            let of_go = place.definition().is_some();
+            fields.retain(|name, value| {
+                let Some(field) = place.field(name) else {
+                    return true;
+                };
+                drop_empties(value, field);
+                let empty = match value {
+                    Value::Array(items) => items.is_empty(),
+                    Value::Object(fields) => {
+                        fields.is_empty() && field.additional_schema().is_some()
+                    }
+                    _ => false,
+                };
+                !(of_go && empty && !place.requires(name))
+            });
+        }
+        Value::Array(items) => {
+            if let Some(item) = place.items() {
+                items.iter_mut().for_each(|value| drop_empties(value, item));
+            }
+        }
+        _ => {}
+    }
 }
 
 fn drop_nulls(value: &mut Value, place: Option<Place<'_>>) {
