@@ -70,17 +70,17 @@ impl World {
         scenario(self.clone()).await?;
         let streams = self.streams.take();
         for (collection, stream) in streams {
-            let stream = stream.borrow();
             if self.get(&collection).await?.code == 404 {
                 // Its kind was withdrawn, and its history with it.
                 continue;
             }
             let path = format!("{collection}?watch=1&resourceVersion={}", self.born);
             let mut history = self.watch(&path, &[]).await?;
-            while history.stream.borrow().last_version() < stream.last_version() {
+            let last = stream.borrow().last_version();
+            while history.stream.borrow().last_version() < last {
                 history.next().await?.context("the history ended early")?;
             }
-            let broken = stream.broken_promises(&history.stream.borrow());
+            let broken = stream.borrow().broken_promises(&history.stream.borrow());
             let broken: Vec<String> = broken.iter().map(ToString::to_string).collect();
             ensure!(broken.is_empty(), "a watch was\n{}", broken.join("\n"));
         }
