@@ -346,6 +346,56 @@ async fn check_existing(case: Existing) {
     assert_eq!(left.is_none(), taken_over, "{what}");
 }
 
+// Section 16.2: the label of a managed copy is taken away or set to `false`; ten seconds later.
+#[tokio::test(start_paused = true)]
+async fn a_copy_whose_label_a_user_changes_is_adopted_again_or_left_alone() {
+    let cases = [
+        (json!(null), Adoption::Enabled, "member-1", "blue"),
+        (
+            json!(null),
+            Adoption::Disabled,
+            "member-1: AlreadyExists",
+            "green",
+        ),
+        (
+            json!("false"),
+            Adoption::Enabled,
+            "member-1: ManagedLabelFalse",
+            "green",
+        ),
+        (
+            json!("false"),
+            Adoption::Disabled,
+            "member-1: AlreadyExists",
+            "green",
+        ),
+    ];
+    for (label, adoption, status, colour) in cases {
+        let what = format!("{label} {adoption:?}");
+        let playground = production(1, Options::default().adoption(adoption)).await;
+        open_shop(&playground).await;
+        let settings = config_map("settings", &everywhere());
+        playground.apply([settings]).await.unwrap();
+        playground.settle(PATIENCE).await.unwrap();
+        let made = copy(&playground, "member-1", "settings").unwrap();
+        let labels = json!({well_known::MANAGED_LABEL: label});
+        let change = json!({"metadata": {"labels": labels}, "data": {"colour": "green"}});
+        playground
+            .patch_in_member("member-1", &config_maps(), &name("settings"), &change)
+            .await
+            .unwrap();
+        tokio::time::sleep(seconds(9)).await;
+        let found = copy(&playground, "member-1", "settings").unwrap();
+        assert_eq!(found["data"]["colour"], "green", "{what}: before its time");
+        tokio::time::sleep(seconds(3)).await;
+        let found = copy(&playground, "member-1", "settings").unwrap();
+        assert_eq!(found["data"]["colour"], colour, "{what}");
+        assert_eq!(found["metadata"]["uid"], made["metadata"]["uid"], "{what}");
+        let status_now = reported(&playground, "ConfigMap", "settings");
+        assert_eq!(status_now, [status], "{what}");
+    }
+}
+
 // A foreign object in the way is watched by nobody, but looked at again (sharp edge S34).
 #[tokio::test(start_paused = true)]
 async fn the_end_of_an_object_in_the_way_is_noticed() {
