@@ -318,7 +318,7 @@ fn orphaned(spacious: &[String]) -> Step {
     Step {
         name: "orphaning deletion",
         what: "FederatedConfigMap shop/recommendations is deleted, annotated with kubefed.io/orphan=true".to_owned(),
-        why: "the copies lose the managed label and stay where they are; from now on they are their clusters' own",
+        why: "the copies lose the managed label and stay where they are, their clusters' own; they are gone from this table only",
         actions: vec![
             Action::Patch(recommendations(), json!({"metadata": {"annotations": annotations}})),
             Action::Delete(recommendations()),
