@@ -146,6 +146,7 @@ impl Recorder {
         if !self.is_allowed(&about.uid, now) {
             return;
         }
+        tracing::info!(name = %about.name, reason = key.1.reason, "{}", key.1.message);
         let events = ResourceType::namespaced("", "v1", "Event", "events");
         let written = match &repeated {
             Some((name, count)) => {
