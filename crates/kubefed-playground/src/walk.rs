@@ -231,7 +231,7 @@ fn override_changed() -> Step {
     Step {
         name: "change an override",
         what: "Deployment shop/web gets an override for member-2: 3 replicas".to_owned(),
-        why: "member-2 alone is updated; the other copies already are what their overrides make of the template",
+        why: "member-2 alone changes; the other copies already are what their overrides make of the template",
         actions: vec![Action::Patch(
             web(),
             json!({"spec": {"overrides": overrides}}),
