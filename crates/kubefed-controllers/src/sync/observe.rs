@@ -40,9 +40,8 @@ pub(super) enum HostObject {
 impl Sync {
     /// The federated object, never older than the answer to our own last write.
     pub(super) fn host_object(&self, name: &QualifiedName) -> HostObject {
-        let key = ReconcileKey::fleet(name.clone());
-        let seen = self.federated.store().get(name);
-        let value = match (&seen, self.own_object(&key, &seen)) {
+        let (seen, own) = self.seen_object(name);
+        let value = match (&seen, own) {
             (_, Some(Some(own))) => Arc::unwrap_or_clone(own),
             (_, Some(None)) | (Lookup::Absent, None) => return HostObject::Absent,
             (Lookup::Unknown(why), None) => return HostObject::Unknown(why.to_string()),
@@ -57,13 +56,14 @@ impl Sync {
         }
     }
 
-    fn own_object(
-        &self,
-        key: &ReconcileKey,
-        seen: &Lookup<RawObject>,
-    ) -> Option<Option<Arc<Value>>> {
+    /// What the watch shows, and what was written last if that is newer.
+    fn seen_object(&self, name: &QualifiedName) -> (Lookup<RawObject>, Option<Option<Arc<Value>>>) {
+        let key = ReconcileKey::fleet(name.clone());
+        let mut latest = self.own_objects.latest();
+        let seen = self.federated.store().get(name);
         let version = seen.present().map(|raw| raw.resource_version());
-        self.own_objects.latest(key, version)
+        let own = latest.newer_than(&key, version);
+        (seen, own)
     }
 
     /// Whether the watch shows what we wrote last, so that its event is no news.
@@ -200,13 +200,15 @@ impl Sync {
         name: &QualifiedName,
     ) -> (Observation, bool) {
         let key = ReconcileKey::in_cluster(cluster.clone(), name.clone());
+        let mut latest = self.own_copies.latest();
         let seen = self.copies.get(cluster, name);
         let version = seen.present().map(|copy| copy.resource_version());
         let own = match &seen {
             // What was written does not tell what became of it since the watch was lost.
             Lookup::Unknown(_) => None,
-            _ => self.own_copies.latest(&key, version),
+            _ => latest.newer_than(&key, version),
         };
+        drop(latest);
         match (seen, own) {
             (_, Some(Some(copy))) => (Observation::Managed(copy), false),
             (_, Some(None)) => (Observation::ProvenAbsent, false),
