@@ -231,7 +231,7 @@ fn override_changed() -> Step {
     Step {
         name: "change an override",
         what: "Deployment shop/web gets an override for member-2: 3 replicas".to_owned(),
-        why: "member-2 alone changes; the other copies already are what their overrides make of the template",
+        why: "member-2 alone is updated; the other copies already are what their overrides make of the template",
         actions: vec![Action::Patch(
             web(),
             json!({"spec": {"overrides": overrides}}),
@@ -318,7 +318,7 @@ fn orphaned(spacious: &[String]) -> Step {
     Step {
         name: "orphaning deletion",
         what: "FederatedConfigMap shop/recommendations is deleted, annotated with kubefed.io/orphan=true".to_owned(),
-        why: "the copies lose the managed label and stay where they are, their clusters' own; they are gone from this table only",
+        why: "the copies lose the managed label and stay where they are; from now on they are their clusters' own",
         actions: vec![
             Action::Patch(recommendations(), json!({"metadata": {"annotations": annotations}})),
             Action::Delete(recommendations()),

@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use kubefed_api::{ClusterName, ClusterSelection, FederatedObject, ObservedCopy, QualifiedName};
-use kubefed_informer::{Change, Cluster, Lookup, RawObject, Store};
-use kubefed_propagation::{
-    Federation, Ignorance, Member, NamespaceFederation, Observation, Record, Scope, inventory,
-};
+use kubefed_api::{ClusterName, FederatedObject, ObservedCopy, QualifiedName};
+use kubefed_informer::{Change, Cluster, Lookup, RawObject};
+use kubefed_propagation::{Federation, Ignorance, Member, Observation, Record, Scope, inventory};
 use kubefed_runtime::ReconcileKey;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -129,9 +127,9 @@ impl Sync {
             )
         }));
         members.sort_by(|(a, _), (b, _)| a.name().cmp(b.name()));
-        let record = match (&stored, federation.hashes()) {
-            (Some(stored), Ok(hashes)) => Record::read(stored, hashes),
-            _ => Record::empty(),
+        let record = match federation.hashes() {
+            Ok(hashes) => self.records.record(object, hashes),
+            Err(_) => Record::empty(),
         };
         World {
             federation,
@@ -170,25 +168,6 @@ impl Sync {
         match host {
             Some(Lookup::Present(namespace)) => federation.host_namespace_uid(namespace.uid()),
             _ => federation,
-        }
-    }
-
-    fn namespace_of(&self, name: &QualifiedName) -> NamespaceFederation {
-        let (Some(namespaces), Some(namespace)) = (&self.namespaces, name.namespace()) else {
-            return NamespaceFederation::NotNeeded;
-        };
-        match namespaces
-            .store()
-            .get(&QualifiedName::namespaced(namespace, namespace))
-        {
-            Lookup::Unknown(why) => NamespaceFederation::Unknown(why.to_string()),
-            Lookup::Absent => NamespaceFederation::Absent,
-            Lookup::Present(raw) => match raw.parse() {
-                Ok(value) => NamespaceFederation::Present(ClusterSelection::parse(
-                    &value["spec"]["placement"],
-                )),
-                Err(error) => NamespaceFederation::Unknown(error.to_string()),
-            },
         }
     }
 
@@ -243,32 +222,5 @@ impl Sync {
             && (self.context.options.is_system_namespace(name.name())
                 || self.context.options.scope == Scope::Limited
                 || name.namespace() != Some(name.name()))
-    }
-}
-
-/// The placements of FederatedNamespaces as they were seen last, by which changes of anything else
-/// are told apart.
-#[derive(Default)]
-pub(super) struct NamespacePlacements(BTreeMap<QualifiedName, Value>);
-
-impl NamespacePlacements {
-    pub(super) fn changes(&mut self, store: &Store<RawObject>, name: &QualifiedName) -> bool {
-        let placement = match store.get(name) {
-            Lookup::Present(raw) => raw.parse().ok().map(|mut value| {
-                // An existing namespace without a placement differs from none.
-                let placement = value["spec"]["placement"].take();
-                if placement.is_null() {
-                    Value::Object(serde_json::Map::new())
-                } else {
-                    placement
-                }
-            }),
-            Lookup::Absent | Lookup::Unknown(_) => None,
-        };
-        let before = match &placement {
-            Some(placement) => self.0.insert(name.clone(), placement.clone()),
-            None => self.0.remove(name),
-        };
-        before != placement
     }
 }

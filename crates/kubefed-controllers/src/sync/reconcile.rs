@@ -128,6 +128,13 @@ impl Sync {
         }
         let world = Arc::new(self.observe(&object));
         let decisions = world.decide();
+        if decisions
+            .iter()
+            .any(|decision| matches!(decision.action, Action::Create { .. }))
+            && let Some(wait) = self.until_namespace_is_reported(object.name())
+        {
+            return Requeue::After(wait);
+        }
         if let Some(patch) = hold_before(
             &object,
             &world.inventory,
