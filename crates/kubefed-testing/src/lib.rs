@@ -3,6 +3,7 @@
 //! [`assets()`] finds the programs through `KUBEBUILDER_ASSETS`, the ecosystem's convention, and says
 //! why there are none. [`ApiServer::start`] starts one control plane with ports, certificates,
 //! service-account keys and data of its own and RBAC on; any number of them live side by side. A
+//! [`WebhookServer`] is what their admission webhooks may call. A
 //! [`Suite`] is a test harness that starts nothing and reports its tests as ignored, with the
 //! reason, on machines without the programs.
 //!
@@ -44,9 +45,11 @@ mod server;
 mod suite;
 pub mod watch;
 mod watchdog;
+mod webhook;
 
 pub use assets::{Assets, NoAssets, assets};
 pub use error::Error;
 pub use kube;
 pub use server::{ApiServer, Builder};
 pub use suite::{Suite, TestResult};
+pub use webhook::WebhookServer;
