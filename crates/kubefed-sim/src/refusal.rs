@@ -22,6 +22,8 @@ pub(crate) struct Refusal {
     pub(crate) undecodable: bool,
     /// A continue token to go on with, which only an expired list offers.
     pub(crate) continue_token: Option<String>,
+    /// The `Status` of a webhook, which is passed on as it is.
+    pub(crate) verbatim: Option<Box<Value>>,
 }
 
 /// `status.details`.
@@ -79,6 +81,7 @@ impl Refusal {
             details: Box::default(),
             undecodable: false,
             continue_token: None,
+            verbatim: None,
         }
     }
 
@@ -259,6 +262,40 @@ impl Refusal {
         refusal
     }
 
+    /// What a webhook does not allow, in its own words.
+    pub(crate) fn denied(webhook: &str, status: &Value) -> Self {
+        let mut status = Some(status.clone())
+            .filter(Value::is_object)
+            .unwrap_or_else(|| json!({}));
+        let text = |field: &str| status[field].as_str().filter(|text| !text.is_empty());
+        let denied = format!("admission webhook {webhook:?} denied the request");
+        let message = match text("message").or(text("reason")) {
+            Some(why) => format!("{denied}: {why}"),
+            None => format!("{denied} without explanation"),
+        };
+        let code = status["code"]
+            .as_u64()
+            .and_then(|code| u16::try_from(code).ok());
+        let code = code.filter(|code| *code >= 400).unwrap_or(400);
+        status["kind"] = json!("Status");
+        status["apiVersion"] = json!("v1");
+        status["status"] = json!("Failure");
+        status["code"] = json!(code);
+        status["message"] = json!(message);
+        if !status["metadata"].is_object() {
+            status["metadata"] = json!({});
+        }
+        let mut refusal = Self::new(StatusCode::BAD_REQUEST, "", message);
+        refusal.code = code;
+        refusal.verbatim = Some(Box::new(status));
+        refusal
+    }
+
+    /// Nobody sees this: the request is served again once the webhooks have answered.
+    pub(crate) fn waits_for_webhooks() -> Self {
+        Self::internal("admission webhooks were not asked")
+    }
+
     /// An error without a reason, as the server answers what it did not foresee.
     pub(crate) fn unforeseen(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "", message)
@@ -321,6 +358,9 @@ impl Refusal {
 
     /// The `Status` object.
     pub(crate) fn status(&self) -> Value {
+        if let Some(status) = &self.verbatim {
+            return Value::clone(status);
+        }
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": self.message, "code": self.code,

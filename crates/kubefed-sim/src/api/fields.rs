@@ -176,6 +176,7 @@ impl State {
 
 /// A write whose fields are attributed to a manager.
 pub(crate) struct Tracked<'a> {
+    pub(super) call: &'a Call,
     pub(super) resource: &'a Resource,
     pub(super) version: &'a Version,
     pub(super) api_version: String,
@@ -188,6 +189,7 @@ pub(crate) struct Tracked<'a> {
 impl<'a> Tracked<'a> {
     pub(super) fn of(call: &'a Call, part: Part, applied: bool) -> Self {
         Self {
+            call,
             resource: &call.resource,
             version: &call.version,
             api_version: call.api_version(),

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 pub(crate) use self::delete::{DeleteOptions, FOREGROUND, ORPHAN, Propagation};
 pub(crate) use self::watch::{BOOKMARK_INTERVAL, Step as WatchStep, Watch};
+pub(crate) use self::write::Part;
 use crate::clock::Clock;
 use crate::discovery;
 use crate::documents;

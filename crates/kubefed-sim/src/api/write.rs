@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::admission::Admission;
+use crate::admission::{self, Admission};
 use crate::api::fields::{self, Tracked};
 use crate::api::render::Rendering;
 use crate::api::{Answer, Call, OBJECT_MAX, inward};
@@ -16,6 +16,7 @@ use crate::resource::{Generation, Resource, Version};
 use crate::reviews;
 use crate::route::Verb;
 use crate::state::{CRDS, NAMESPACES, State, released};
+use crate::webhooks::Act;
 
 /// The part of an object that an update may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,16 +149,23 @@ impl State {
                 "resourceVersion should not be set on objects to be created",
             ));
         }
+        self.check_namespace(resource, namespace, json::text(&value, "metadata.name"))?;
+        let reviewed = match &creation.write {
+            Some(write) => self.mutated(write, None, &mut value)?,
+            None => false,
+        };
         self.name(resource, &mut value)?;
         let name = json::text(&value, "metadata.name").to_owned();
-        self.check_namespace(resource, namespace, &name)?;
         self.stamp(resource, &mut value);
         if version.status && !resource.rules.keeps_status {
             json::take(&mut value, "status");
         }
         self.admit(resource, version, None, &mut value)?;
-        if let Some(write) = &creation.write {
+        if let Some(write) = creation.write.as_ref().filter(|_| !reviewed) {
             self.track(write, None, &mut value);
+        }
+        if let Some(write) = &creation.write {
+            self.validate(&act(write, None, &name), None, Some(&value))?;
         }
         let key = Key::new(namespace, &name);
         if self.store.get(&resource.table, &key).is_some() {
@@ -222,6 +230,10 @@ impl State {
         check_preconditions(update, &current, &new)?;
         isolate(update, &old, &mut new);
         metadata::carry_over(&old, &mut new);
+        let reviewed = match &update.write {
+            Some(write) => self.mutated(write, Some((&current, &old)), &mut new)?,
+            None => false,
+        };
         if update.part == Part::Main {
             self.admit(resource, update.version, Some(&old), &mut new)?;
         } else {
@@ -229,10 +241,14 @@ impl State {
             causes.extend(fields::check(resource, update.version, Some(&old), &new));
             refuse_if_any(resource, key.name(), causes)?;
         }
-        if let Some(write) = &update.write {
+        if let Some(write) = update.write.as_ref().filter(|_| !reviewed) {
             self.track(write, Some(&old), &mut new);
         }
         raise_generation(resource, &old, &mut new);
+        if let Some(write) = &update.write {
+            let act = act(write, Some(&current), key.name());
+            self.validate(&act, Some(&old), Some(&new))?;
+        }
         check_size(&new)?;
         if update.dry_run {
             return Ok(Arc::new(Object::new(key.clone(), current.revision, &new)));
@@ -252,6 +268,33 @@ impl State {
     pub(crate) fn modify(&mut self, resource: &Resource, current: &Object, mut new: Value) {
         raise_generation(resource, &current.value(), &mut new);
         self.save(resource, current, new);
+    }
+
+    /// Lets mutating webhooks change an object with its defaults and managers in place, as they expect
+    /// it. True if the managers are recorded by now: what webhooks set is nobody's.
+    fn mutated(
+        &mut self,
+        write: &Tracked<'_>,
+        old: Option<(&Object, &Value)>,
+        new: &mut Value,
+    ) -> Result<bool, Refusal> {
+        if !self.has_webhooks() {
+            return Ok(false);
+        }
+        let resource = write.resource;
+        let old_value = old.map(|(_, value)| value);
+        if write.part == Part::Main {
+            fields::set_defaults(resource, write.version, new);
+            admission::set_defaults(resource, new);
+        }
+        self.track(write, old_value, new);
+        let name = json::text(new, "metadata.name").to_owned();
+        let act = act(write, old.map(|(object, _)| object), &name);
+        self.mutate(&act, old_value, new)?;
+        if let Some(old) = old_value {
+            metadata::carry_over(old, new);
+        }
+        Ok(true)
     }
 
     /// Defaults, allocations and checks of a kind.
@@ -344,6 +387,22 @@ impl State {
         if resource.rules.generation != Generation::Never {
             json::put(value, "metadata.generation", 1);
         }
+    }
+}
+
+/// A write as webhooks see it.
+fn act<'a>(write: &Tracked<'a>, current: Option<&Object>, name: &'a str) -> Act<'a> {
+    Act {
+        call: write.call,
+        operation: if current.is_some() {
+            "UPDATE"
+        } else {
+            "CREATE"
+        },
+        part: write.part,
+        name,
+        revision: current.map_or(0, |object| object.revision),
+        dry_run: write.call.dry_run(),
     }
 }
 
