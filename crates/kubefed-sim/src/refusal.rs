@@ -137,6 +137,15 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, "Forbidden", message).about(resource, name)
     }
 
+    /// For what can be named in a role and is no resource, such as users.
+    pub(crate) fn forbidden_name(kind: &str, name: &str, why: &str) -> Self {
+        let message = format!("{kind} {name:?} is forbidden: {why}");
+        let mut refusal = Self::new(StatusCode::FORBIDDEN, "Forbidden", message);
+        name.clone_into(&mut refusal.details.name);
+        kind.clone_into(&mut refusal.details.kind);
+        refusal
+    }
+
     pub(crate) fn invalid(resource: &Resource, name: &str, causes: Vec<Cause>) -> Self {
         Self::invalid_kind(&resource.group, &resource.kind, name, causes)
     }

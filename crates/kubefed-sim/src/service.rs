@@ -335,7 +335,9 @@ impl Endpoint {
         received: &Received,
         spoilers: &Spoilers,
     ) -> Result<Answer, Refusal> {
-        state.user = self.authenticate(state, &received.head.headers, &received.subject)?;
+        let headers = &received.head.headers;
+        let user = self.authenticate(state, headers, &received.subject)?;
+        state.user = state.acting(user, headers)?;
         state.behind = spoilers.behind;
         let answer = state.serve(&received.head, received.body.clone());
         state.behind = 0;

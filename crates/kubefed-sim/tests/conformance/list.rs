@@ -2,7 +2,7 @@
 
 use crate::world::Scenario;
 use crate::{
-    collections, custom, deletion, discovery, objects, patches, schemas, watches, webhooks,
+    access, collections, custom, deletion, discovery, objects, patches, schemas, watches, webhooks,
 };
 
 pub(crate) fn scenarios() -> Vec<(&'static str, Scenario)> {
@@ -16,6 +16,7 @@ pub(crate) fn scenarios() -> Vec<(&'static str, Scenario)> {
         schemas::SCENARIOS,
         discovery::SCENARIOS,
         webhooks::SCENARIOS,
+        access::SCENARIOS,
     ]
     .concat()
 }

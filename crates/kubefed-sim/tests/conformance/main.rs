@@ -6,6 +6,7 @@
 // A test that cannot go on has failed.
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod collections;
 mod custom;
 mod deletion;
@@ -26,7 +27,7 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
-use kubefed_sim::Cluster;
+use kubefed_sim::{Cluster, ClusterOptions};
 use world::{Reviewer, Serve, Served, World};
 
 #[test]
@@ -39,7 +40,7 @@ fn the_simulated_api_server_conforms() {
             .build()
             .unwrap();
         let outcome = runtime.block_on(async {
-            let cluster = Cluster::new("conformance");
+            let cluster = Cluster::with_options(ClusterOptions::new("conformance").rbac());
             let namespace = format!("scenario-{index}");
             let world = World::new(cluster.client(), &namespace, serve(&cluster)).await?;
             world.run(scenario).await

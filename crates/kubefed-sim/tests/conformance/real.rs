@@ -4,6 +4,7 @@
 // A test that cannot go on has failed.
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod collections;
 mod custom;
 mod deletion;
