@@ -31,7 +31,7 @@ fn the_simulated_api_server_conforms() {
         let outcome = runtime.block_on(async {
             let cluster = kubefed_sim::Cluster::new("conformance");
             let world = World::new(cluster.client(), &format!("scenario-{index}")).await?;
-            scenario(world).await
+            world.run(scenario).await
         });
         if let Err(error) = outcome {
             failures.push(format!("{name}: {error:#}"));

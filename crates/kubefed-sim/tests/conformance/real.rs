@@ -23,7 +23,7 @@ fn main() -> std::process::ExitCode {
         suite = suite.test(name, move || async move {
             let server = Suite::shared_server().await?;
             let world = world::World::new(server.client(), &format!("scenario-{index}")).await?;
-            scenario(world).await.map_err(Into::into)
+            world.run(scenario).await.map_err(Into::into)
         });
     }
     suite.run()

@@ -1,8 +1,10 @@
 //! The server under test as scenarios see it: raw requests, and answers to make claims about.
 
-use std::collections::VecDeque;
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -10,6 +12,7 @@ use http::Request;
 use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::client::Body;
+use kubefed_testing::watch::Stream;
 use serde_json::{Value, json};
 
 pub(crate) type Outcome = Result<()>;
@@ -30,7 +33,14 @@ pub(crate) use scenarios;
 pub(crate) struct World {
     pub(crate) client: Client,
     pub(crate) namespace: String,
+    /// The version of the namespace: nothing in it is older.
+    born: u64,
+    /// Every watch that was opened, by its collection.
+    streams: Rc<RefCell<Vec<(String, Recorded)>>>,
 }
+
+/// A watch that may still be read from.
+type Recorded = Rc<RefCell<Stream>>;
 
 /// An answer: the HTTP code and the body as JSON (a string where it is not JSON).
 #[derive(Clone, Debug)]
@@ -42,14 +52,39 @@ pub(crate) struct Answer {
 
 impl World {
     pub(crate) async fn new(client: Client, namespace: &str) -> Result<Self> {
-        let world = Self {
+        let mut world = Self {
             client,
             namespace: namespace.to_owned(),
+            born: 0,
+            streams: Rc::default(),
         };
         let body =
             json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } });
-        world.post("/api/v1/namespaces", &body).await?.expect(201)?;
+        let created = world.post("/api/v1/namespaces", &body).await?.expect(201)?;
+        world.born = version(&created).parse()?;
         Ok(world)
+    }
+
+    /// Runs a scenario, and then checks that every watch it opened has kept its promises.
+    pub(crate) async fn run(self, scenario: Scenario) -> Outcome {
+        scenario(self.clone()).await?;
+        let streams = self.streams.take();
+        for (collection, stream) in streams {
+            if self.get(&collection).await?.code == 404 {
+                // Its kind was withdrawn, and its history with it.
+                continue;
+            }
+            let path = format!("{collection}?watch=1&resourceVersion={}", self.born);
+            let mut history = self.watch(&path, &[]).await?;
+            let last = stream.borrow().last_version();
+            while history.stream.borrow().last_version() < last {
+                history.next().await?.context("the history ended early")?;
+            }
+            let broken = stream.borrow().broken_promises(&history.stream.borrow());
+            let broken: Vec<String> = broken.iter().map(ToString::to_string).collect();
+            ensure!(broken.is_empty(), "a watch was\n{}", broken.join("\n"));
+        }
+        Ok(())
     }
 
     /// Sends a request; `{ns}` in the path stands for the namespace of the scenario.
@@ -139,10 +174,18 @@ impl World {
             "watch {path}: {}",
             response.status()
         );
+        let (collection, query) = path.split_once('?').unwrap_or((path, ""));
+        let metadata_only = headers
+            .iter()
+            .any(|(_, value)| value.contains("as=PartialObjectMetadata"));
+        let stream = Rc::new(RefCell::new(recorder(query, metadata_only)));
+        let recorded = (collection.to_owned(), stream.clone());
+        self.streams.borrow_mut().push(recorded);
         Ok(Watching {
             body: response.into_body(),
             buffer: Vec::new(),
             events: VecDeque::new(),
+            stream,
         })
     }
 
@@ -162,6 +205,39 @@ impl World {
         }
         bail!("{path}: never {what}: {:?}", self.get(path).await?)
     }
+}
+
+/// A stream that knows what a watch with this query is to show.
+fn recorder(query: &str, metadata_only: bool) -> Stream {
+    let query: HashMap<String, String> = form_urlencoded::parse(query.as_bytes())
+        .into_owned()
+        .collect();
+    let text = |name: &str| query.get(name).cloned().unwrap_or_default();
+    let mut stream = match text("resourceVersion").parse() {
+        Ok(version @ 1..) => Stream::after(version),
+        _ if query.contains_key("sendInitialEvents") => Stream::marked(),
+        _ => Stream::initial(),
+    };
+    if metadata_only {
+        stream = stream.metadata_only();
+    }
+    let (labels, fields) = (text("labelSelector"), text("fieldSelector"));
+    stream.selecting(move |object| {
+        selects(&object["metadata"]["labels"], &labels, "")
+            && selects(&object["metadata"], &fields, "metadata.")
+    })
+}
+
+/// The plainest selectors: `key` and `key=value`, separated by commas.
+fn selects(values: &Value, selector: &str, prefix: &str) -> bool {
+    let mut terms = selector.split(',').filter(|term| !term.is_empty());
+    terms.all(|term| {
+        let term = term.strip_prefix(prefix).unwrap_or(term);
+        match term.split_once('=') {
+            Some((key, value)) => values[key] == value,
+            None => values.get(term).is_some(),
+        }
+    })
 }
 
 pub(crate) const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
@@ -242,6 +318,7 @@ pub(crate) struct Watching {
     body: Body,
     buffer: Vec<u8>,
     events: VecDeque<Value>,
+    stream: Recorded,
 }
 
 impl Watching {
@@ -260,7 +337,9 @@ impl Watching {
             }
             while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
-                self.events.push_back(serde_json::from_slice(&line)?);
+                let event: Value = serde_json::from_slice(&line)?;
+                self.stream.borrow_mut().push(event.clone());
+                self.events.push_back(event);
             }
         }
     }
