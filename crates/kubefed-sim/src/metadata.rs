@@ -27,6 +27,13 @@ const FIELDS: [&str; 15] = [
 
 /// The total size of annotations: keys and values, in bytes.
 const ANNOTATIONS_MAX: usize = 256 * 1024;
+/// The bytes of a DNS label, and of a label's value or name.
+const LABEL_MAX: usize = 63;
+/// The bytes of a DNS name.
+const SUBDOMAIN_MAX: usize = 253;
+
+/// Finalizers without a domain that built-in kinds may have.
+const STANDARD_FINALIZERS: [&str; 3] = ["orphan", "foregroundDeletion", "kubernetes"];
 
 /// Brings `metadata` into the form in which it is stored, and refuses what cannot be decoded.
 pub(crate) fn normalise(value: &mut Value) -> Result<(), Refusal> {
@@ -104,47 +111,88 @@ pub(crate) fn validate(resource: &Resource, value: &Value) -> Vec<Cause> {
     let meta = &value["metadata"];
     let name = json::text(meta, "name");
     let mut causes = Vec::new();
-    if let Some(message) = name_problem(resource.rules.names, name) {
+    for message in name_problems(resource.rules.names, name) {
         causes.push(Cause::invalid("metadata.name", &json!(name), &message));
     }
-    for (key, label) in json::at(meta, "labels")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
-        validate_key("metadata.labels", key, &mut causes);
+    for (key, label) in fields(meta, "labels") {
+        validate_key("metadata.labels", key, key, &mut causes);
         let label = label.as_str().unwrap_or("");
-        if !is_label_value(label) {
-            let message = "a valid label must be an empty string or consist of alphanumeric characters, \
-                '-', '_' or '.', and must start and end with an alphanumeric character";
-            causes.push(Cause::invalid("metadata.labels", &json!(label), message));
+        for message in label_value_problems(label) {
+            causes.push(Cause::invalid("metadata.labels", &json!(label), &message));
         }
     }
     let mut size = 0;
-    for (key, text) in json::at(meta, "annotations")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
-        validate_key("metadata.annotations", &key.to_lowercase(), &mut causes);
+    for (key, text) in fields(meta, "annotations") {
+        validate_key(
+            "metadata.annotations",
+            key,
+            &key.to_lowercase(),
+            &mut causes,
+        );
         size += key.len() + text.as_str().map_or(0, str::len);
     }
     if size > ANNOTATIONS_MAX {
-        causes.push(Cause {
-            reason: "FieldValueTooLong",
-            message: format!("Too long: may not be more than {ANNOTATIONS_MAX} bytes"),
-            field: "metadata.annotations".to_owned(),
-        });
-    }
-    for finalizer in json::items(meta, "finalizers") {
-        validate_key(
-            "metadata.finalizers",
-            finalizer.as_str().unwrap_or(""),
-            &mut causes,
-        );
+        causes.push(Cause::too_long(
+            "metadata.annotations",
+            ANNOTATIONS_MAX as u64,
+        ));
     }
     validate_owners(meta, &mut causes);
+    validate_finalizers(resource, meta, &mut causes);
     causes
+}
+
+fn fields<'a>(meta: &'a Value, name: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    json::at(meta, name)
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+}
+
+fn validate_finalizers(resource: &Resource, meta: &Value, causes: &mut Vec<Cause>) {
+    let finalizers = json::items(meta, "finalizers");
+    for finalizer in finalizers {
+        let finalizer = finalizer.as_str().unwrap_or("");
+        validate_key("metadata.finalizers", finalizer, finalizer, causes);
+    }
+    if STANDARD_FINALIZERS[..2]
+        .iter()
+        .all(|name| finalizers.contains(&json!(name)))
+    {
+        let message = "finalizer orphan and foregroundDeletion cannot be both set";
+        causes.push(Cause::invalid(
+            "metadata.finalizers",
+            &json!(finalizers),
+            message,
+        ));
+    }
+    for (index, finalizer) in finalizers.iter().enumerate() {
+        let name = finalizer.as_str().unwrap_or("");
+        if !resource.custom && !name.contains('/') && !STANDARD_FINALIZERS.contains(&name) {
+            let message = "name is neither a standard finalizer name nor is it fully qualified";
+            let field = format!("metadata.finalizers[{index}]");
+            causes.push(Cause::invalid(&field, finalizer, message));
+        }
+    }
+}
+
+/// What custom resources may have, and had better not.
+pub(crate) fn warnings(old: Option<&Value>, new: &Value) -> Vec<String> {
+    let had = old.map_or(&[] as &[Value], |old| {
+        json::items(old, "metadata.finalizers")
+    });
+    let added = json::items(new, "metadata.finalizers").iter();
+    added
+        .filter(|finalizer| !had.contains(finalizer))
+        .filter_map(Value::as_str)
+        .filter(|name| !name.contains('/') && !STANDARD_FINALIZERS.contains(name))
+        .map(|name| {
+            format!(
+                "metadata.finalizers: {name:?}: prefer a domain-qualified finalizer name to avoid accidental \
+                 conflicts with other finalizer writers"
+            )
+        })
+        .collect()
 }
 
 fn validate_owners(meta: &Value, causes: &mut Vec<Cause>) {
@@ -217,70 +265,116 @@ pub(crate) fn carry_over(old: &Value, new: &mut Value) {
     json::take(new, "metadata.selfLink");
 }
 
-fn validate_key(field: &str, key: &str, causes: &mut Vec<Cause>) {
-    let valid = match key.split_once('/') {
-        Some((prefix, name)) => {
-            is_subdomain(prefix) && !name.is_empty() && name.len() <= 63 && is_label_value(name)
-        }
-        None => !key.is_empty() && key.len() <= 63 && is_label_value(key),
-    };
-    if !valid {
-        let message = "name part must consist of alphanumeric characters, '-', '_' or '.', \
-            and must start and end with an alphanumeric character";
-        causes.push(Cause::invalid(field, &json!(key), message));
+/// `shown` is the key as it was given, `key` as it is checked.
+fn validate_key(field: &str, shown: &str, key: &str, causes: &mut Vec<Cause>) {
+    for message in qualified_name_problems(key) {
+        causes.push(Cause::invalid(field, &json!(shown), &message));
     }
 }
 
-fn name_problem(rule: Names, name: &str) -> Option<String> {
-    let (valid, message) = match rule {
-        Names::Subdomain => (
-            is_subdomain(name),
-            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
-             and must start and end with an alphanumeric character",
-        ),
-        Names::Label => (
-            is_label(name),
-            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', \
-             and must start and end with an alphanumeric character",
-        ),
-        Names::Label1035 => (
-            is_label(name) && name.starts_with(|c: char| c.is_ascii_lowercase()),
-            "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an \
-             alphabetic character, and end with an alphanumeric character",
-        ),
-        Names::Path => (
-            !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '%']),
-            "may not be '.' or '..' and may not contain '/' or '%'",
-        ),
+const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
+    and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
+    '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start \
+    and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
+    '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an \
+    alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for \
+    validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
+const NAME_PART: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
+    alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
+    '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', \
+    and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used \
+    for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+
+fn too_long(length_max: usize) -> String {
+    format!("must be no more than {length_max} bytes")
+}
+
+/// What is wrong with a label's or annotation's key, or the name of a finalizer.
+fn qualified_name_problems(key: &str) -> Vec<String> {
+    let mut problems = Vec::new();
+    let name = match key.split('/').collect::<Vec<_>>()[..] {
+        [name] => name,
+        [prefix, name] => {
+            if prefix.is_empty() {
+                problems.push("prefix part must be non-empty".to_owned());
+            } else {
+                let prefix = name_problems(Names::Subdomain, prefix);
+                problems.extend(prefix.into_iter().map(|why| format!("prefix part {why}")));
+            }
+            name
+        }
+        _ => {
+            return vec![format!(
+                "a qualified name {NAME_PART} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+            )];
+        }
     };
-    (!valid).then(|| message.to_owned())
+    if name.is_empty() {
+        problems.push("name part must be non-empty".to_owned());
+    } else if name.len() > LABEL_MAX {
+        problems.push(format!("name part {}", too_long(LABEL_MAX)));
+    }
+    if name.is_empty() || !is_label_value(name) {
+        problems.push(format!("name part {NAME_PART}"));
+    }
+    problems
+}
+
+fn label_value_problems(label: &str) -> Vec<String> {
+    let mut problems = Vec::new();
+    if label.len() > LABEL_MAX {
+        problems.push(too_long(LABEL_MAX));
+    }
+    if !is_label_value(label) {
+        problems.push(LABEL_VALUE.to_owned());
+    }
+    problems
+}
+
+fn name_problems(rule: Names, name: &str) -> Vec<String> {
+    let (valid, length_max, message) = match rule {
+        Names::Subdomain => (is_subdomain(name), SUBDOMAIN_MAX, SUBDOMAIN),
+        Names::Label => (is_label(name), LABEL_MAX, LABEL),
+        Names::Label1035 => {
+            let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
+            (begins && is_label(name), LABEL_MAX, LABEL_1035)
+        }
+        Names::Path => return path_segment_problems(name),
+    };
+    let mut problems = Vec::new();
+    if name.len() > length_max {
+        problems.push(too_long(length_max));
+    }
+    if !valid {
+        problems.push(message.to_owned());
+    }
+    problems
+}
+
+fn path_segment_problems(name: &str) -> Vec<String> {
+    if name == "." || name == ".." {
+        return vec![format!("may not be '{name}'")];
+    }
+    let characters = ['/', '%'].into_iter().filter(|&c| name.contains(c));
+    characters
+        .map(|c| format!("may not contain '{c}'"))
+        .collect()
 }
 
 fn is_label(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    !text.is_empty()
-        && text.len() <= 63
-        && text.chars().all(inner)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
+    !text.is_empty() && text.chars().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 fn is_subdomain(text: &str) -> bool {
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let part = |part: &str| {
-        !part.is_empty()
-            && part.chars().all(inner)
-            && !part.starts_with('-')
-            && !part.ends_with('-')
-    };
-    text.len() <= 253 && text.split('.').all(part)
+    text.split('.').all(is_label)
 }
 
 fn is_label_value(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let end = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
-    text.len() <= 63
-        && text.chars().all(inner)
-        && end(text.chars().next())
-        && end(text.chars().next_back())
+    text.chars().all(inner) && end(text.chars().next()) && end(text.chars().next_back())
 }

@@ -23,7 +23,14 @@ pub(crate) struct Admission<'a> {
     pub(crate) old: Option<&'a Value>,
     pub(crate) new: &'a mut Value,
     pub(crate) state: &'a mut State,
+    /// What is wrong with the object, besides its metadata.
+    pub(crate) causes: Vec<Cause>,
 }
+
+/// The bytes of all values of a ConfigMap or Secret.
+const DATA_MAX: usize = 1024 * 1024;
+/// The bytes of a key of a ConfigMap or Secret.
+const FILE_NAME_MAX: usize = 253;
 
 pub(crate) type Hook = fn(&mut Admission<'_>) -> Result<(), Refusal>;
 
@@ -58,18 +65,77 @@ pub(crate) fn namespace(admission: &mut Admission<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Data of ConfigMaps and Secrets that say so cannot change any more.
 pub(crate) fn config_map(admission: &mut Admission<'_>) -> Result<(), Refusal> {
+    keep_if_immutable(admission);
+    check_data(admission);
+    Ok(())
+}
+
+/// Data of ConfigMaps and Secrets that say so cannot change any more.
+fn keep_if_immutable(admission: &mut Admission<'_>) {
     let Some(old) = admission.old.filter(|old| old["immutable"] == json!(true)) else {
-        return Ok(());
+        return;
     };
     for field in ["immutable", "data", "binaryData"] {
         if json::at(old, field) != json::at(admission.new, field) {
             let message = "field is immutable when `immutable` is set";
-            return Err(admission.invalid(Cause::forbidden(field, message)));
+            admission.causes.push(Cause::forbidden(field, message));
         }
     }
-    Ok(())
+}
+
+/// Keys are names of files, and all values together are bounded.
+fn check_data(admission: &mut Admission<'_>) {
+    let mut size = 0;
+    for bag in ["data", "binaryData"] {
+        let data = json::at(admission.new, bag).and_then(Value::as_object);
+        for (key, value) in data.into_iter().flatten() {
+            let field = format!("{bag}[{key}]");
+            for message in file_name_problems(key) {
+                let cause = Cause::invalid(&field, &json!(key), &message);
+                admission.causes.push(cause);
+            }
+            if bag == "data" && admission.new["binaryData"].get(key).is_some() {
+                let message = "duplicate of key present in binaryData";
+                let cause = Cause::invalid(&field, &json!(key), message);
+                admission.causes.push(cause);
+            }
+            let bytes = value.as_str().map_or(0, str::len);
+            let encoded = bag == "binaryData" || &*admission.resource.id == "secrets";
+            size += if encoded { bytes / 4 * 3 } else { bytes };
+        }
+    }
+    if size > DATA_MAX {
+        let field = if &*admission.resource.id == "secrets" {
+            "data"
+        } else {
+            ""
+        };
+        admission
+            .causes
+            .push(Cause::too_long(field, DATA_MAX as u64));
+    }
+}
+
+fn file_name_problems(key: &str) -> Vec<String> {
+    let mut problems = Vec::new();
+    if key.len() > FILE_NAME_MAX {
+        problems.push(format!("must be no more than {FILE_NAME_MAX} bytes"));
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    if key.is_empty() || !key.chars().all(allowed) {
+        problems.push(
+            "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or \
+             'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+                .to_owned(),
+        );
+    }
+    if key == "." || key == ".." {
+        problems.push(format!("must not be '{key}'"));
+    } else if key.starts_with("..") {
+        problems.push("must not start with '..'".to_owned());
+    }
+    problems
 }
 
 pub(crate) fn secret(admission: &mut Admission<'_>) -> Result<(), Refusal> {

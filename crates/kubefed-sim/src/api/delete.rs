@@ -11,7 +11,7 @@ use crate::api::{Answer, Call, JSON, parse_json};
 use crate::clock::rfc3339;
 use crate::json;
 use crate::object::{Key, Object};
-use crate::refusal::{self, Refusal, unsupported};
+use crate::refusal::{self, Cause, Refusal, unsupported, unsupported_dry_run};
 use crate::resource::{Generation, Resource};
 use crate::route::Query;
 use crate::state::State;
@@ -65,7 +65,10 @@ impl State {
         let objects = self.selected(call)?;
         let rendering = Rendering::of(call);
         let (api_version, kind) = rendering.list_type();
-        let metadata = json!({ "resourceVersion": self.store.revision().to_string() });
+        let mut metadata = json!({ "resourceVersion": self.store.revision().to_string() });
+        if rendering.lists_are_maps() {
+            metadata["continue"] = json!("");
+        }
         let head =
             json!({ "kind": kind, "apiVersion": api_version, "metadata": metadata }).to_string();
         let mut text = head.trim_end_matches('}').to_owned().into_bytes();
@@ -165,19 +168,11 @@ impl DeleteOptions {
             ("", Some(true)) | ("Orphan", None) => Some(Propagation::Orphan),
             ("", Some(false)) | ("Background", None) => Some(Propagation::Background),
             ("Foreground", None) => Some(Propagation::Foreground),
-            (other, _) => return Err(bad_policy(other)),
+            (other, given) => return Err(bad_policy(other, given.is_some())),
         };
-        if let Some(other) = json::items(&options, "dryRun")
-            .iter()
-            .find(|value| **value != json!("All"))
-        {
-            let cause = unsupported("dryRun", other.as_str().unwrap_or(""), &["All"]);
-            return Err(Refusal::invalid_kind(
-                "meta.k8s.io",
-                "DeleteOptions",
-                "",
-                vec![cause],
-            ));
+        let dry_run = json::items(&options, "dryRun");
+        if dry_run.iter().any(|value| *value != json!("All")) {
+            return Err(invalid_options(unsupported_dry_run(dry_run)));
         }
         let grace = json::number(&options, "gracePeriodSeconds");
         Ok(Self {
@@ -186,7 +181,7 @@ impl DeleteOptions {
             propagation,
             uid: text("preconditions.uid"),
             revision: text("preconditions.resourceVersion"),
-            dry_run: !json::items(&options, "dryRun").is_empty(),
+            dry_run: !dry_run.is_empty(),
         })
     }
 
@@ -209,13 +204,19 @@ impl DeleteOptions {
     }
 }
 
-fn bad_policy(policy: &str) -> Refusal {
-    let causes = vec![unsupported(
-        "propagationPolicy",
-        policy,
-        &["Background", "Foreground", "Orphan"],
-    )];
-    Refusal::invalid_kind("meta.k8s.io", "DeleteOptions", "", causes)
+fn bad_policy(policy: &str, contradicts: bool) -> Refusal {
+    let field = "propagationPolicy";
+    invalid_options(if contradicts {
+        let message = "orphanDependents and deletionPropagation cannot be both set";
+        Cause::invalid(field, &json!(policy), message)
+    } else {
+        let supported = ["Foreground", "Background", "Orphan", "nil"];
+        unsupported(field, policy, &supported)
+    })
+}
+
+fn invalid_options(cause: Cause) -> Refusal {
+    Refusal::invalid_kind("meta.k8s.io", "DeleteOptions", "", vec![cause])
 }
 
 fn check_preconditions(
@@ -223,24 +224,31 @@ fn check_preconditions(
     current: &Object,
     options: &DeleteOptions,
 ) -> Result<(), Refusal> {
-    let name = current.key.name();
-    if let Some(uid) = options.uid.as_deref().filter(|uid| **uid != *current.uid) {
+    let uid = options.uid.as_deref();
+    if let Some(given) = uid.filter(|given| **given != *current.uid) {
         let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            "the UID in the precondition ({given}) does not match the UID in record ({}). The object might have \
+             been deleted and then recreated",
             current.uid
         );
-        return Err(Refusal::conflict(resource, name, &why));
+        return Err(Refusal::precondition_failed(
+            resource,
+            current.key.name(),
+            &why,
+        ));
     }
-    let current = current.revision.to_string();
-    if let Some(revision) = options
-        .revision
-        .as_deref()
-        .filter(|revision| *revision != current)
-    {
+    let revision = current.revision.to_string();
+    let given = options.revision.as_deref();
+    if let Some(given) = given.filter(|given| *given != revision) {
         let why = format!(
-            "Precondition failed: ResourceVersion in precondition: {revision}, ResourceVersion in object meta: {current}"
+            "the ResourceVersion in the precondition ({given}) does not match the ResourceVersion in record \
+             ({revision}). The object might have been modified"
         );
-        return Err(Refusal::conflict(resource, name, &why));
+        return Err(Refusal::precondition_failed(
+            resource,
+            current.key.name(),
+            &why,
+        ));
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ use crate::discovery;
 use crate::documents;
 use crate::json;
 use crate::object::Key;
-use crate::refusal::{Cause, Refusal, unsupported};
+use crate::refusal::{Cause, Refusal, unsupported, unsupported_dry_run};
 use crate::resource::{Resource, Version};
 use crate::reviews;
 use crate::route::{self, Form, Query, Route, Target, Verb};
@@ -192,6 +192,7 @@ impl State {
             clock: self.clock,
         };
         self.authorize(&call)?;
+        patch::check_media_type(&call)?;
         validate_options(&call)?;
         self.warnings.extend(call.version.warning.clone());
         match call.subresource.clone() {
@@ -296,7 +297,7 @@ fn validate_options(call: &Call) -> Result<(), Refusal> {
     let mut causes = Vec::new();
     let dry_run = call.query.text("dryRun");
     if call.dry_run() && dry_run != "All" {
-        causes.push(unsupported("dryRun", dry_run, &["All"]));
+        causes.push(unsupported_dry_run(&[json!(dry_run)]));
     }
     let validation = call.query.text("fieldValidation");
     if !["", "Ignore", "Warn", "Strict"].contains(&validation) {
@@ -358,9 +359,19 @@ fn check_type(call: &Call, value: &Value) -> Result<(), Refusal> {
         ));
     }
     if !api_version.is_empty() && api_version != expected {
-        return Err(Refusal::bad_request(format!(
-            "the API version in the data ({api_version}) does not match the expected API version ({expected})"
-        )));
+        let version = api_version.rsplit('/').next().unwrap_or(api_version);
+        let known = call.resource.custom || call.resource.version(version).is_some();
+        return Err(Refusal::bad_request(if known {
+            format!(
+                "the API version in the data ({api_version}) does not match the expected API version ({expected})"
+            )
+        } else {
+            format!(
+                "{kind} in version {version:?} cannot be handled as a {}: no kind {kind:?} is registered for \
+                 version {api_version:?}",
+                call.resource.kind
+            )
+        }));
     }
     if !kind.is_empty() && kind != call.resource.kind {
         return Err(Refusal::bad_request(format!(

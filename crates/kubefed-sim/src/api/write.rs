@@ -14,6 +14,7 @@ use crate::object::{Key, Object};
 use crate::refusal::{Cause, Refusal};
 use crate::resource::{Generation, Resource, Version};
 use crate::reviews;
+use crate::route::Verb;
 use crate::state::{CRDS, NAMESPACES, State, released};
 
 /// The part of an object that an update may change.
@@ -59,6 +60,8 @@ pub(super) struct Creation<'a> {
     pub(super) version: &'a Version,
     pub(super) namespace: Option<&'a str>,
     pub(super) dry_run: bool,
+    /// A PUT or an apply of what is not there: the version that it names says nothing.
+    pub(super) by_update: bool,
     pub(super) write: Option<Tracked<'a>>,
 }
 
@@ -79,11 +82,20 @@ impl State {
         applied: bool,
         value: Value,
     ) -> Result<Answer, Refusal> {
+        let by_update = call.verb != Verb::Create;
+        let uid = json::text(&value, "metadata.uid");
+        if by_update && !uid.is_empty() {
+            let why = format!(
+                "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            );
+            return Err(Refusal::conflict(&call.resource, call.key().name(), &why));
+        }
         let creation = Creation {
             resource: &call.resource,
             version: &call.version,
             namespace: call.namespace.as_deref(),
             dry_run: call.dry_run(),
+            by_update,
             write: Some(Tracked::of(call, Part::Main, applied)),
         };
         let object = self.create_object(&creation, value)?;
@@ -109,6 +121,7 @@ impl State {
             version: &version,
             namespace,
             dry_run: false,
+            by_update: false,
             write: None,
         };
         self.create_object(&creation, inward(&resource, value))
@@ -134,13 +147,8 @@ impl State {
                 why,
             ));
         }
-        metadata::normalise(&mut value)?;
+        metadata::normalise(&mut value).map_err(|refusal| refusal.within(resource, version))?;
         place(&mut value, namespace)?;
-        if !json::text(&value, "metadata.resourceVersion").is_empty() {
-            return Err(Refusal::unforeseen(
-                "resourceVersion should not be set on objects to be created",
-            ));
-        }
         self.name(resource, &mut value)?;
         let name = json::text(&value, "metadata.name").to_owned();
         self.check_namespace(resource, namespace, &name)?;
@@ -151,6 +159,12 @@ impl State {
         self.admit(resource, version, None, &mut value)?;
         if let Some(write) = &creation.write {
             self.track(write, None, &mut value);
+        }
+        let versioned = !json::text(&value, "metadata.resourceVersion").is_empty();
+        if versioned && !creation.by_update && !creation.dry_run {
+            return Err(Refusal::unforeseen(
+                "resourceVersion should not be set on objects to be created",
+            ));
         }
         let key = Key::new(namespace, &name);
         if self.store.get(&resource.table, &key).is_some() {
@@ -166,7 +180,8 @@ impl State {
     pub(super) fn replace(&mut self, call: &Call, part: Part) -> Result<Answer, Refusal> {
         let name = call.name.as_deref().unwrap_or("");
         let mut value = self.decode(call)?;
-        metadata::normalise(&mut value)?;
+        metadata::normalise(&mut value)
+            .map_err(|refusal| refusal.within(&call.resource, &call.version))?;
         place(&mut value, call.namespace.as_deref())?;
         let given = json::text(&value, "metadata.name");
         if given.is_empty() {
@@ -218,8 +233,9 @@ impl State {
         if update.part == Part::Main {
             self.admit(resource, update.version, Some(&old), &mut new)?;
         } else {
+            fields::complete(resource, update.version, &mut new);
             let mut causes = metadata::validate_update(&old, &new);
-            causes.extend(fields::check(resource, update.version, Some(&old), &new));
+            causes.extend(fields::check_status(resource, update.version, &old, &new));
             refuse_if_any(resource, key.name(), causes)?;
         }
         if let Some(write) = &update.write {
@@ -256,21 +272,30 @@ impl State {
         new: &mut Value,
     ) -> Result<(), Refusal> {
         fields::set_defaults(resource, version, new);
+        let mut of_kind = Vec::new();
         if let Some(hook) = resource.rules.hook {
-            hook(&mut Admission {
+            let mut admission = Admission {
                 resource,
                 old,
                 new,
                 state: self,
-            })?;
+                causes: Vec::new(),
+            };
+            hook(&mut admission)?;
+            of_kind = admission.causes;
         }
         fields::complete(resource, version, new);
         let mut causes = metadata::validate(resource, new);
+        causes.extend(of_kind);
         causes.extend(fields::check(resource, version, old, new));
         if let Some(old) = old {
             causes.extend(metadata::validate_update(old, new));
         }
-        refuse_if_any(resource, json::text(new, "metadata.name"), causes)
+        refuse_if_any(resource, json::text(new, "metadata.name"), causes)?;
+        if resource.custom {
+            self.warnings.extend(metadata::warnings(old, new));
+        }
+        Ok(())
     }
 
     fn name(&mut self, resource: &Resource, value: &mut Value) -> Result<(), Refusal> {
@@ -324,7 +349,6 @@ impl State {
             "deletionTimestamp",
             "deletionGracePeriodSeconds",
             "selfLink",
-            "generation",
         ] {
             json::take(value, &format!("metadata.{field}"));
         }
@@ -395,9 +419,11 @@ fn check_identity(old: &Value, new: &Value) -> Result<(), Refusal> {
 fn check_preconditions(update: &Update<'_>, current: &Object, new: &Value) -> Result<(), Refusal> {
     let (resource, name) = (update.resource, update.key.name());
     let uid = json::text(new, "metadata.uid");
-    if !uid.is_empty() && uid != &*current.uid {
+    if update.replaces && !uid.is_empty() && uid != &*current.uid {
         let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: \
+             Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            resource.storage_key(&update.key),
             current.uid
         );
         return Err(Refusal::conflict(resource, name, &why));

@@ -23,6 +23,40 @@ impl Schema {
     pub fn drop_nulls(&self, object: &mut Value) {
         drop_nulls(object, Some(self.place()));
     }
+
+    /// Drops the empty lists and maps that Go does not write: those of optional fields of built-in
+    /// kinds. The schemas of CRDs are left alone.
+    pub fn drop_empties(&self, object: &mut Value) {
+        drop_empties(object, self.place());
+    }
+}
+
+fn drop_empties(value: &mut Value, place: Place<'_>) {
+    match value {
+        Value::Object(fields) => {
+            let of_go = place.definition().is_some();
+            fields.retain(|name, value| {
+                let Some(field) = place.field(name) else {
+                    return true;
+                };
+                drop_empties(value, field);
+                let empty = match value {
+                    Value::Array(items) => items.is_empty(),
+                    Value::Object(fields) => {
+                        fields.is_empty() && field.additional_schema().is_some()
+                    }
+                    _ => false,
+                };
+                !(of_go && empty && !place.requires(name))
+            });
+        }
+        Value::Array(items) => {
+            if let Some(item) = place.items() {
+                items.iter_mut().for_each(|value| drop_empties(value, item));
+            }
+        }
+        _ => {}
+    }
 }
 
 fn drop_nulls(value: &mut Value, place: Option<Place<'_>>) {
@@ -85,12 +119,18 @@ fn is_empty(value: &Value, place: Place<'_>) -> bool {
     value.is_null() && !place.is_nullable()
 }
 
+/// The times of conditions and events are structs, of which nothing is left out either.
+fn is_time(place: Place<'_>, field: Place<'_>) -> bool {
+    let definition = place.definition().unwrap_or_default();
+    field.format() == "date-time" && (definition.ends_with("Condition") || definition == "Event")
+}
+
 fn complete(value: &mut Value, place: Place<'_>) {
     match value {
         Value::Object(fields) => {
             let of_go = place.definition().is_some();
             for (name, field) in place.properties().filter(|_| of_go) {
-                let always = field.is_struct() || place.requires(name);
+                let always = field.is_struct() || place.requires(name) || is_time(place, field);
                 if always && fields.get(name).is_none_or(Value::is_null) {
                     let zero = field.default().cloned().unwrap_or_default();
                     fields.insert(name.to_owned(), zero);
