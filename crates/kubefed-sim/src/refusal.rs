@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::resource::Resource;
+use crate::resource::{Resource, Version};
 use crate::schema::FieldError;
 
 /// An error answer: the body is a `Status` object.
@@ -124,6 +124,20 @@ impl Refusal {
         Self::new(StatusCode::CONFLICT, "Conflict", message).about(resource, name)
     }
 
+    /// A deletion of something else than what is there; it names the kind, not the resource.
+    pub(crate) fn precondition_failed(resource: &Resource, name: &str, why: &str) -> Self {
+        let kind = &resource.kind;
+        let dot = if resource.group.is_empty() { "" } else { "." };
+        let message = format!(
+            "Operation cannot be fulfilled on {kind}{dot}{} {name:?}: {why}",
+            resource.group
+        );
+        let mut refusal =
+            Self::new(StatusCode::CONFLICT, "Conflict", message).about(resource, name);
+        refusal.details.kind.clone_from(kind);
+        refusal
+    }
+
     pub(crate) fn modified(resource: &Resource, name: &str) -> Self {
         let why = "the object has been modified; please apply your changes to the latest version and try again";
         Self::conflict(resource, name, why)
@@ -153,10 +167,7 @@ impl Refusal {
     pub(crate) fn invalid_kind(group: &str, kind: &str, name: &str, causes: Vec<Cause>) -> Self {
         let dot = if group.is_empty() { "" } else { "." };
         let mut message = format!("{kind}{dot}{group} {name:?} is invalid: ");
-        let lines: Vec<String> = causes
-            .iter()
-            .map(|c| format!("{}: {}", c.field, c.message))
-            .collect();
+        let lines: Vec<String> = causes.iter().map(ToString::to_string).collect();
         let _ = match lines.as_slice() {
             [one] => write!(message, "{one}"),
             many => write!(message, "[{}]", many.join(", ")),
@@ -172,8 +183,7 @@ impl Refusal {
         refusal
     }
 
-    /// A patch that is well-formed but cannot be applied.
-    /// A patch that cannot be applied; the server does not say why.
+    /// A patch that is well-formed but cannot be applied; the server does not say why.
     pub(crate) fn patch_failed() -> Self {
         let message = "the server rejected our request due to an error in our request";
         let mut refusal = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message);
@@ -191,6 +201,16 @@ impl Refusal {
             undecodable: true,
             ..Self::bad_request(message)
         }
+    }
+
+    /// Says which kind the body does not fit.
+    pub(crate) fn within(mut self, resource: &Resource, version: &Version) -> Self {
+        let (kind, version) = (&resource.kind, &version.name);
+        self.message = format!(
+            "{kind} in version {version:?} cannot be handled as a {kind}: {}",
+            self.message
+        );
+        self
     }
 
     /// The same for a patch, whose result does not fit the kind.

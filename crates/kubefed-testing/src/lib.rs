@@ -11,6 +11,8 @@
 //! kills whatever remains when the test program itself ends, be it by panic, abort or Ctrl-C. Logs
 //! are kept when a start fails or a test panics, and the message says where.
 //!
+//! [`watch`] checks what a watch promises over what a client saw of it.
+//!
 //! What is not here: nodes and kubelets (pods stay Pending unless a test writes their status),
 //! simulated clusters, and anything that knows of federation. Unix only.
 //!

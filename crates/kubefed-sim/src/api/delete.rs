@@ -71,7 +71,10 @@ impl State {
         }
         let rendering = Rendering::of(call);
         let (api_version, kind) = rendering.list_type();
-        let metadata = json!({ "resourceVersion": self.store.revision().to_string() });
+        let mut metadata = json!({ "resourceVersion": self.store.revision().to_string() });
+        if rendering.lists_are_maps() {
+            metadata["continue"] = json!("");
+        }
         let head =
             json!({ "kind": kind, "apiVersion": api_version, "metadata": metadata }).to_string();
         let mut text = head.trim_end_matches('}').to_owned().into_bytes();
@@ -245,24 +248,31 @@ fn check_preconditions(
     current: &Object,
     options: &DeleteOptions,
 ) -> Result<(), Refusal> {
-    let name = current.key.name();
-    if let Some(uid) = options.uid.as_deref().filter(|uid| **uid != *current.uid) {
+    let uid = options.uid.as_deref();
+    if let Some(given) = uid.filter(|given| **given != *current.uid) {
         let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            "the UID in the precondition ({given}) does not match the UID in record ({}). The object might have \
+             been deleted and then recreated",
             current.uid
         );
-        return Err(Refusal::conflict(resource, name, &why));
+        return Err(Refusal::precondition_failed(
+            resource,
+            current.key.name(),
+            &why,
+        ));
     }
-    let current = current.revision.to_string();
-    if let Some(revision) = options
-        .revision
-        .as_deref()
-        .filter(|revision| *revision != current)
-    {
+    let revision = current.revision.to_string();
+    let given = options.revision.as_deref();
+    if let Some(given) = given.filter(|given| *given != revision) {
         let why = format!(
-            "Precondition failed: ResourceVersion in precondition: {revision}, ResourceVersion in object meta: {current}"
+            "the ResourceVersion in the precondition ({given}) does not match the ResourceVersion in record \
+             ({revision}). The object might have been modified"
         );
-        return Err(Refusal::conflict(resource, name, &why));
+        return Err(Refusal::precondition_failed(
+            resource,
+            current.key.name(),
+            &why,
+        ));
     }
     Ok(())
 }

@@ -83,12 +83,20 @@ impl State {
         applied: bool,
         value: Value,
     ) -> Result<Answer, Refusal> {
+        let by_update = call.verb != Verb::Create;
+        let uid = json::text(&value, "metadata.uid");
+        if by_update && !uid.is_empty() {
+            let why = format!(
+                "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            );
+            return Err(Refusal::conflict(&call.resource, call.key().name(), &why));
+        }
         let creation = Creation {
             resource: &call.resource,
             version: &call.version,
             namespace: call.namespace.as_deref(),
             dry_run: call.dry_run(),
-            by_update: call.verb != Verb::Create,
+            by_update,
             write: Some(Tracked::of(call, Part::Main, applied)),
         };
         let object = self.create_object(&creation, value)?;
@@ -140,15 +148,8 @@ impl State {
                 why,
             ));
         }
-        metadata::normalise(&mut value)?;
+        metadata::normalise(&mut value).map_err(|refusal| refusal.within(resource, version))?;
         place(&mut value, namespace)?;
-        if creation.by_update {
-            json::take(&mut value, "metadata.resourceVersion");
-        } else if !creation.dry_run && !json::text(&value, "metadata.resourceVersion").is_empty() {
-            return Err(Refusal::unforeseen(
-                "resourceVersion should not be set on objects to be created",
-            ));
-        }
         self.check_namespace(resource, namespace, json::text(&value, "metadata.name"))?;
         let reviewed = match &creation.write {
             Some(write) => self.mutated(write, None, &mut value)?,
@@ -167,6 +168,12 @@ impl State {
         if let Some(write) = &creation.write {
             self.validate(&act(write, None, &name), None, Some(&value))?;
         }
+        let versioned = !json::text(&value, "metadata.resourceVersion").is_empty();
+        if versioned && !creation.by_update && !creation.dry_run {
+            return Err(Refusal::unforeseen(
+                "resourceVersion should not be set on objects to be created",
+            ));
+        }
         let key = Key::new(namespace, &name);
         if self.store.get(&resource.table, &key).is_some() {
             return Err(Refusal::already_exists(resource, &name));
@@ -181,7 +188,8 @@ impl State {
     pub(super) fn replace(&mut self, call: &Call, part: Part) -> Result<Answer, Refusal> {
         let name = call.name.as_deref().unwrap_or("");
         let mut value = self.decode(call)?;
-        metadata::normalise(&mut value)?;
+        metadata::normalise(&mut value)
+            .map_err(|refusal| refusal.within(&call.resource, &call.version))?;
         place(&mut value, call.namespace.as_deref())?;
         let given = json::text(&value, "metadata.name");
         if given.is_empty() {
@@ -237,8 +245,9 @@ impl State {
         if update.part == Part::Main {
             self.admit(resource, update.version, Some(&old), &mut new)?;
         } else {
+            fields::complete(resource, update.version, &mut new);
             let mut causes = metadata::validate_update(&old, &new);
-            causes.extend(fields::check(resource, update.version, Some(&old), &new));
+            causes.extend(fields::check_status(resource, update.version, &old, &new));
             refuse_if_any(resource, key.name(), causes)?;
         }
         if let Some(write) = update.write.as_ref().filter(|_| !reviewed) {
@@ -325,7 +334,11 @@ impl State {
         if let Some(old) = old {
             causes.extend(metadata::validate_update(old, new));
         }
-        refuse_if_any(resource, json::text(new, "metadata.name"), causes)
+        refuse_if_any(resource, json::text(new, "metadata.name"), causes)?;
+        if resource.custom {
+            self.warnings.extend(metadata::warnings(old, new));
+        }
+        Ok(())
     }
 
     fn name(&mut self, resource: &Resource, value: &mut Value) -> Result<(), Refusal> {
@@ -465,9 +478,11 @@ fn check_identity(old: &Value, new: &Value) -> Result<(), Refusal> {
 fn check_preconditions(update: &Update<'_>, current: &Object, new: &Value) -> Result<(), Refusal> {
     let (resource, name) = (update.resource, update.key.name());
     let uid = json::text(new, "metadata.uid");
-    if !uid.is_empty() && uid != &*current.uid {
+    if update.replaces && !uid.is_empty() && uid != &*current.uid {
         let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: \
+             Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            resource.storage_key(&update.key),
             current.uid
         );
         return Err(Refusal::conflict(resource, name, &why));
