@@ -4,11 +4,17 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
 use jiff::Timestamp;
 
 use crate::json;
+use crate::rbac::Wish;
+use crate::refusal::Refusal;
 use crate::state::State;
 use crate::store::Change;
+
+/// The group of everybody with credentials.
+const AUTHENTICATED: &str = "system:authenticated";
 
 /// The user behind a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +30,7 @@ pub(crate) struct Tokens(BTreeMap<String, (User, Option<Timestamp>)>);
 impl User {
     /// What the server itself and clients without HTTP act as.
     pub(crate) fn admin() -> Self {
-        let groups = ["system:masters", "system:authenticated"]
+        let groups = ["system:masters", AUTHENTICATED]
             .map(str::to_owned)
             .to_vec();
         Self {
@@ -45,13 +51,18 @@ impl User {
         let groups = vec![
             "system:serviceaccounts".to_owned(),
             format!("system:serviceaccounts:{namespace}"),
-            "system:authenticated".to_owned(),
+            AUTHENTICATED.to_owned(),
         ];
         Self {
             name: format!("system:serviceaccount:{namespace}:{name}"),
             groups,
         }
     }
+}
+
+/// The namespace and the name in the user name of a service account.
+fn account_of(user: &str) -> Option<(&str, &str)> {
+    user.strip_prefix("system:serviceaccount:")?.split_once(':')
 }
 
 impl Tokens {
@@ -83,6 +94,65 @@ impl Tokens {
 }
 
 impl State {
+    /// Whom a request is made as: somebody else where its headers say so and the user may.
+    pub(crate) fn acting(&self, user: User, headers: &HeaderMap) -> Result<User, Refusal> {
+        let texts = |name: &str| {
+            let values = headers.get_all(name).iter();
+            values
+                .filter_map(|value| value.to_str().ok())
+                .map(str::to_owned)
+        };
+        let mut groups: Vec<String> = texts("impersonate-group").collect();
+        let Some(name) = texts("impersonate-user").next() else {
+            if groups.is_empty() {
+                return Ok(user);
+            }
+            // As Go prints references to objects.
+            let groups: Vec<String> = groups
+                .iter()
+                .map(|group| format!("{{Group  {group}    }}"))
+                .collect();
+            let groups = groups.join(" ");
+            let message = format!("requested [{groups}] without impersonating a user");
+            return Err(Refusal::bad_request(message));
+        };
+        let wish = match account_of(&name) {
+            Some((namespace, name)) => impersonation("serviceaccounts", Some(namespace), name),
+            None => impersonation("users", None, &name),
+        };
+        self.may_impersonate(&user, &wish)?;
+        for group in &groups {
+            self.may_impersonate(&user, &impersonation("groups", None, group))?;
+        }
+        if let Some((namespace, account)) = account_of(&name).filter(|_| groups.is_empty()) {
+            return Ok(User::service_account(namespace, account));
+        }
+        let anonymous = User::anonymous();
+        let everybody = if name == anonymous.name {
+            &anonymous.groups[0]
+        } else {
+            AUTHENTICATED
+        };
+        if !groups
+            .iter()
+            .any(|group| *group == everybody || *group == anonymous.groups[0])
+        {
+            groups.push(everybody.to_owned());
+        }
+        Ok(User { name, groups })
+    }
+
+    fn may_impersonate(&self, user: &User, wish: &Wish<'_>) -> Result<(), Refusal> {
+        if self.allows(user, wish) {
+            return Ok(());
+        }
+        Err(Refusal::forbidden_name(
+            wish.resource,
+            wish.name,
+            &wish.denied_to(user),
+        ))
+    }
+
     /// A new token for a service account.
     pub(crate) fn issue_token(
         &mut self,
@@ -106,5 +176,15 @@ impl State {
             "-----BEGIN CERTIFICATE-----\nsimulated certificate of {}\n-----END CERTIFICATE-----\n",
             self.options.name
         )
+    }
+}
+
+fn impersonation<'a>(resource: &'a str, namespace: Option<&'a str>, name: &'a str) -> Wish<'a> {
+    Wish {
+        verb: "impersonate",
+        group: "",
+        resource,
+        namespace,
+        name,
     }
 }

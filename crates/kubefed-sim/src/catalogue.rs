@@ -455,7 +455,8 @@ const BUILTINS: &[Builtin] = &[
     )
     .extension()
     .generation(Generation::Content)
-    .conditional_update(),
+    .conditional_update()
+    .hook(admission::webhook_configuration),
     global(
         HOOKS,
         "v1",
@@ -464,7 +465,8 @@ const BUILTINS: &[Builtin] = &[
     )
     .extension()
     .generation(Generation::Content)
-    .conditional_update(),
+    .conditional_update()
+    .hook(admission::webhook_configuration),
     global(
         "apiextensions.k8s.io",
         "v1",

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
 use kube::Client;
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -19,6 +20,7 @@ use crate::object::Key;
 use crate::route::Verb;
 use crate::service::Endpoint;
 use crate::state::State;
+use crate::webhooks::Servers;
 
 /// A simulated Kubernetes cluster.
 ///
@@ -56,6 +58,7 @@ pub(crate) struct Shared {
     wake: Arc<Notify>,
     driver: OnceLock<AbortHandle>,
     pub(crate) faults_changed: Notify,
+    pub(crate) webhooks: Servers,
 }
 
 /// How a [`Cluster`] is made.
@@ -270,6 +273,7 @@ impl Cluster {
             wake: Arc::new(Notify::new()),
             driver: OnceLock::new(),
             faults_changed: Notify::new(),
+            webhooks: Servers::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -301,6 +305,64 @@ impl Cluster {
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
         Endpoint::trusting(self.shared.clone())
+    }
+
+    /// Makes a server reachable for the admission webhooks of this cluster, at every
+    /// `https://AUTHORITY/…` of a webhook's `clientConfig.url`. There is no TLS below, and webhooks
+    /// named by Service are never reachable.
+    ///
+    /// ```
+    /// use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
+    /// use kube::api::{Api, PostParams};
+    /// use kubefed_sim::Cluster;
+    /// use serde_json::json;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let cluster = Cluster::new("member-1");
+    /// let hooks: Api<ValidatingWebhookConfiguration> = Api::all(cluster.client());
+    /// let hook = json!({
+    ///     "metadata": { "name": "no-namespaces" },
+    ///     "webhooks": [{
+    ///         "name": "no-namespaces.example.com", "sideEffects": "None",
+    ///         "admissionReviewVersions": ["v1"], "clientConfig": { "url": "https://policy.sim/" },
+    ///         "rules": [{ "apiGroups": [""], "apiVersions": ["v1"], "resources": ["namespaces"], "operations": ["CREATE"] }],
+    ///     }],
+    /// });
+    /// hooks.create(&PostParams::default(), &serde_json::from_value(hook)?).await?;
+    /// let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(cluster.client());
+    /// let namespace = serde_json::from_value(json!({ "metadata": { "name": "extra" } }))?;
+    ///
+    /// // Nobody answers at that address yet, and failures are not ignored by default.
+    /// assert!(namespaces.create(&PostParams::default(), &namespace).await.is_err());
+    ///
+    /// cluster.serve_webhooks("policy.sim", tower::service_fn(async |request: http::Request<_>| {
+    ///     let body = http_body_util::BodyExt::collect(request.into_body()).await?.to_bytes();
+    ///     let review: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+    ///     let answer = json!({
+    ///         "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1",
+    ///         "response": { "uid": review["request"]["uid"], "allowed": false, "status": { "message": "full" } },
+    ///     });
+    ///     let body: http_body_util::Full<bytes::Bytes> = answer.to_string().into();
+    ///     Ok::<_, std::convert::Infallible>(http::Response::new(body))
+    /// }));
+    /// let refused = namespaces.create(&PostParams::default(), &namespace).await.unwrap_err();
+    /// assert!(refused.to_string().contains("denied the request: full"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn serve_webhooks<S, B>(&self, authority: impl Into<String>, service: S)
+    where
+        S: tower::Service<http::Request<http_body_util::Full<Bytes>>, Response = http::Response<B>>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<tower::BoxError>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<tower::BoxError>,
+    {
+        self.shared.webhooks.insert(authority.into(), service);
     }
 
     /// The resource version of the last write.

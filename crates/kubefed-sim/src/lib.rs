@@ -50,6 +50,7 @@
 //! # What it does not do
 //!
 //! It runs no containers: logs, exec and port-forward are refused. It knows nothing of federation.
+//! Where it differs from a real API server, and why, is listed in `docs/differences.md`.
 //! There is no TLS and no protobuf, and nothing is written to disk.
 //!
 //! # Features
@@ -101,6 +102,7 @@ mod serving;
 mod state;
 mod store;
 mod watching;
+mod webhooks;
 
 pub use behaviour::{Behaviour, NodeOptions};
 pub use clock::Clock;

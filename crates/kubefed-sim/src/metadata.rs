@@ -176,6 +176,25 @@ fn validate_finalizers(resource: &Resource, meta: &Value, causes: &mut Vec<Cause
     }
 }
 
+/// What custom resources may have, and had better not.
+pub(crate) fn warnings(old: Option<&Value>, new: &Value) -> Vec<String> {
+    let had = old.map_or(&[] as &[Value], |old| {
+        json::items(old, "metadata.finalizers")
+    });
+    let added = json::items(new, "metadata.finalizers").iter();
+    added
+        .filter(|finalizer| !had.contains(finalizer))
+        .filter_map(Value::as_str)
+        .filter(|name| !name.contains('/') && !STANDARD_FINALIZERS.contains(name))
+        .map(|name| {
+            format!(
+                "metadata.finalizers: {name:?}: prefer a domain-qualified finalizer name to avoid accidental \
+                 conflicts with other finalizer writers"
+            )
+        })
+        .collect()
+}
+
 fn validate_owners(meta: &Value, causes: &mut Vec<Cause>) {
     let mut controllers = 0;
     for owner in json::items(meta, "ownerReferences") {

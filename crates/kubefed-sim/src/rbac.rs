@@ -19,6 +19,20 @@ pub(crate) struct Wish<'a> {
     pub(crate) name: &'a str,
 }
 
+impl Wish<'_> {
+    /// Why a user does not get it.
+    pub(crate) fn denied_to(&self, user: &User) -> String {
+        let place = match self.namespace {
+            Some(namespace) => format!("in the namespace {namespace:?}"),
+            None => "at the cluster scope".to_owned(),
+        };
+        format!(
+            "User {:?} cannot {} resource {:?} in API group {:?} {place}",
+            user.name, self.verb, self.resource, self.group
+        )
+    }
+}
+
 const ROLES: &str = "roles.rbac.authorization.k8s.io";
 const ROLE_BINDINGS: &str = "rolebindings.rbac.authorization.k8s.io";
 const CLUSTER_ROLES: &str = "clusterroles.rbac.authorization.k8s.io";
@@ -72,14 +86,7 @@ impl State {
         if self.allows(&self.user, &wish) {
             return Ok(());
         }
-        let place = match wish.namespace {
-            Some(namespace) => format!("in the namespace {namespace:?}"),
-            None => "at the cluster scope".to_owned(),
-        };
-        let why = format!(
-            "User {:?} cannot {} resource {:?} in API group {:?} {place}",
-            self.user.name, wish.verb, wish.resource, wish.group
-        );
+        let why = wish.denied_to(&self.user);
         Err(Refusal::forbidden(&call.resource, name, &why))
     }
 

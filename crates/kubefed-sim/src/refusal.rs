@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::resource::Resource;
+use crate::resource::{Resource, Version};
 use crate::schema::FieldError;
 
 /// An error answer: the body is a `Status` object.
@@ -22,6 +22,8 @@ pub(crate) struct Refusal {
     pub(crate) undecodable: bool,
     /// A continue token to go on with, which only an expired list offers.
     pub(crate) continue_token: Option<String>,
+    /// The `Status` of a webhook, which is passed on as it is.
+    pub(crate) verbatim: Option<Box<Value>>,
 }
 
 /// `status.details`.
@@ -79,6 +81,7 @@ impl Refusal {
             details: Box::default(),
             undecodable: false,
             continue_token: None,
+            verbatim: None,
         }
     }
 
@@ -121,6 +124,20 @@ impl Refusal {
         Self::new(StatusCode::CONFLICT, "Conflict", message).about(resource, name)
     }
 
+    /// A deletion of something else than what is there; it names the kind, not the resource.
+    pub(crate) fn precondition_failed(resource: &Resource, name: &str, why: &str) -> Self {
+        let kind = &resource.kind;
+        let dot = if resource.group.is_empty() { "" } else { "." };
+        let message = format!(
+            "Operation cannot be fulfilled on {kind}{dot}{} {name:?}: {why}",
+            resource.group
+        );
+        let mut refusal =
+            Self::new(StatusCode::CONFLICT, "Conflict", message).about(resource, name);
+        refusal.details.kind.clone_from(kind);
+        refusal
+    }
+
     pub(crate) fn modified(resource: &Resource, name: &str) -> Self {
         let why = "the object has been modified; please apply your changes to the latest version and try again";
         Self::conflict(resource, name, why)
@@ -134,6 +151,15 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, "Forbidden", message).about(resource, name)
     }
 
+    /// For what can be named in a role and is no resource, such as users.
+    pub(crate) fn forbidden_name(kind: &str, name: &str, why: &str) -> Self {
+        let message = format!("{kind} {name:?} is forbidden: {why}");
+        let mut refusal = Self::new(StatusCode::FORBIDDEN, "Forbidden", message);
+        name.clone_into(&mut refusal.details.name);
+        kind.clone_into(&mut refusal.details.kind);
+        refusal
+    }
+
     pub(crate) fn invalid(resource: &Resource, name: &str, causes: Vec<Cause>) -> Self {
         Self::invalid_kind(&resource.group, &resource.kind, name, causes)
     }
@@ -141,10 +167,7 @@ impl Refusal {
     pub(crate) fn invalid_kind(group: &str, kind: &str, name: &str, causes: Vec<Cause>) -> Self {
         let dot = if group.is_empty() { "" } else { "." };
         let mut message = format!("{kind}{dot}{group} {name:?} is invalid: ");
-        let lines: Vec<String> = causes
-            .iter()
-            .map(|c| format!("{}: {}", c.field, c.message))
-            .collect();
+        let lines: Vec<String> = causes.iter().map(ToString::to_string).collect();
         let _ = match lines.as_slice() {
             [one] => write!(message, "{one}"),
             many => write!(message, "[{}]", many.join(", ")),
@@ -160,8 +183,7 @@ impl Refusal {
         refusal
     }
 
-    /// A patch that is well-formed but cannot be applied.
-    /// A patch that cannot be applied; the server does not say why.
+    /// A patch that is well-formed but cannot be applied; the server does not say why.
     pub(crate) fn patch_failed() -> Self {
         let message = "the server rejected our request due to an error in our request";
         let mut refusal = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message);
@@ -179,6 +201,16 @@ impl Refusal {
             undecodable: true,
             ..Self::bad_request(message)
         }
+    }
+
+    /// Says which kind the body does not fit.
+    pub(crate) fn within(mut self, resource: &Resource, version: &Version) -> Self {
+        let (kind, version) = (&resource.kind, &version.name);
+        self.message = format!(
+            "{kind} in version {version:?} cannot be handled as a {kind}: {}",
+            self.message
+        );
+        self
     }
 
     /// The same for a patch, whose result does not fit the kind.
@@ -259,6 +291,40 @@ impl Refusal {
         refusal
     }
 
+    /// What a webhook does not allow, in its own words.
+    pub(crate) fn denied(webhook: &str, status: &Value) -> Self {
+        let mut status = Some(status.clone())
+            .filter(Value::is_object)
+            .unwrap_or_else(|| json!({}));
+        let text = |field: &str| status[field].as_str().filter(|text| !text.is_empty());
+        let denied = format!("admission webhook {webhook:?} denied the request");
+        let message = match text("message").or(text("reason")) {
+            Some(why) => format!("{denied}: {why}"),
+            None => format!("{denied} without explanation"),
+        };
+        let code = status["code"]
+            .as_u64()
+            .and_then(|code| u16::try_from(code).ok());
+        let code = code.filter(|code| *code >= 400).unwrap_or(400);
+        status["kind"] = json!("Status");
+        status["apiVersion"] = json!("v1");
+        status["status"] = json!("Failure");
+        status["code"] = json!(code);
+        status["message"] = json!(message);
+        if !status["metadata"].is_object() {
+            status["metadata"] = json!({});
+        }
+        let mut refusal = Self::new(StatusCode::BAD_REQUEST, "", message);
+        refusal.code = code;
+        refusal.verbatim = Some(Box::new(status));
+        refusal
+    }
+
+    /// Nobody sees this: the request is served again once the webhooks have answered.
+    pub(crate) fn waits_for_webhooks() -> Self {
+        Self::internal("admission webhooks were not asked")
+    }
+
     /// An error without a reason, as the server answers what it did not foresee.
     pub(crate) fn unforeseen(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "", message)
@@ -321,6 +387,9 @@ impl Refusal {
 
     /// The `Status` object.
     pub(crate) fn status(&self) -> Value {
+        if let Some(status) = &self.verbatim {
+            return Value::clone(status);
+        }
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": self.message, "code": self.code,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::admission::Hook;
+use crate::object::Key;
 use crate::schema::Schema;
 use crate::table::Columns;
 
@@ -164,6 +165,16 @@ impl Resource {
     }
 
     /// The `apiVersion` of objects in a version.
+    /// Where etcd keeps an object, which some messages tell.
+    pub(crate) fn storage_key(&self, key: &Key) -> String {
+        let group = if self.custom {
+            format!("{}/", self.group)
+        } else {
+            String::new()
+        };
+        format!("/registry/{group}{}/{key}", self.plural)
+    }
+
     pub(crate) fn api_version(&self, version: &str) -> String {
         api_version(&self.group, version)
     }

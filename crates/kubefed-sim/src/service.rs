@@ -24,6 +24,7 @@ use crate::refusal::Refusal;
 use crate::route::{self, Verb};
 use crate::state::State;
 use crate::watching::Watching;
+use crate::webhooks::{Question, Reviews};
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -122,6 +123,20 @@ struct Received {
     user_agent: String,
 }
 
+/// What became of serving a request once.
+enum Run {
+    /// The answer, and what it warns of.
+    Done(Result<Answer, Refusal>, Vec<String>),
+    /// It is served again when these have been put.
+    Waits(Vec<Question>),
+}
+
+/// What lasts from run to run of a request that admission webhooks may concern.
+struct Consultation {
+    random: fastrand::Rng,
+    reviews: Reviews,
+}
+
 /// What faults make of an answer.
 #[derive(Default)]
 struct Spoilers {
@@ -195,34 +210,27 @@ impl Endpoint {
                 _ => {}
             }
         }
-        self.answer(&received, &spoilers)
+        self.answer(&received, &spoilers).await
     }
 
-    /// Serves the request under the lock of the cluster, in one go.
-    fn answer(
+    /// Serves the request under the lock of the cluster, in one go; again from the beginning where
+    /// admission webhooks have to be asked in between.
+    async fn answer(
         self,
         received: &Received,
         spoilers: &Spoilers,
     ) -> Result<Response<ResponseBody>, BoxError> {
-        let (answer, warnings) = {
-            let mut state = self.shared.lock();
-            let mut answer = catch_unwind(AssertUnwindSafe(|| {
-                self.handle(&mut state, received, spoilers)
-            }));
-            if spoilers.repeat {
-                answer = catch_unwind(AssertUnwindSafe(|| {
-                    self.handle(&mut state, received, spoilers)
-                }));
+        let mut consultation = None;
+        let (answer, warnings) = loop {
+            match self.run(received, spoilers, &mut consultation) {
+                Run::Done(answer, warnings) => break (answer, warnings),
+                Run::Waits(questions) => {
+                    let replies = self.shared.webhooks.put(questions).await;
+                    if let Some(consultation) = &mut consultation {
+                        consultation.reviews.learn(replies);
+                    }
+                }
             }
-            let answer = answer
-                .unwrap_or_else(|_| Err(Refusal::internal("the simulated API server panicked")));
-            let code = match &answer {
-                Ok(Answer::Json { code, .. } | Answer::Plain { code, .. }) => *code,
-                Ok(Answer::Watch(_)) => 200,
-                Err(refusal) => refusal.code,
-            };
-            record(&mut state, received, (!spoilers.lose).then_some(code));
-            (answer, std::mem::take(&mut state.warnings))
         };
         if received.subject.verb.writes() {
             self.shared.wake();
@@ -274,13 +282,62 @@ impl Endpoint {
         Ok(response)
     }
 
+    /// One run of a request. Every run draws the same random numbers, or else the object that is
+    /// stored would not be the one that webhooks saw.
+    fn run(
+        &self,
+        received: &Received,
+        spoilers: &Spoilers,
+        consultation: &mut Option<Consultation>,
+    ) -> Run {
+        let mut state = self.shared.lock();
+        if consultation.is_none() && received.subject.verb.writes() && state.has_webhooks() {
+            let random = state.random.fork();
+            *consultation = Some(Consultation {
+                random,
+                reviews: Reviews::default(),
+            });
+        }
+        let random = consultation.as_mut().map(|consultation| {
+            state.reviews = std::mem::take(&mut consultation.reviews);
+            std::mem::replace(&mut state.random, consultation.random.clone())
+        });
+        let mut handle = || {
+            let handled = AssertUnwindSafe(|| self.handle(&mut state, received, spoilers));
+            catch_unwind(handled)
+                .unwrap_or_else(|_| Err(Refusal::internal("the simulated API server panicked")))
+        };
+        let mut answer = handle();
+        if spoilers.repeat {
+            answer = handle();
+        }
+        if let (Some(consultation), Some(random)) = (consultation, random) {
+            state.random = random;
+            consultation.reviews = std::mem::take(&mut state.reviews);
+            let questions = consultation.reviews.take_questions();
+            if !questions.is_empty() {
+                state.warnings.clear();
+                return Run::Waits(questions);
+            }
+        }
+        let code = match &answer {
+            Ok(Answer::Json { code, .. } | Answer::Plain { code, .. }) => *code,
+            Ok(Answer::Watch(_)) => 200,
+            Err(refusal) => refusal.code,
+        };
+        record(&mut state, received, (!spoilers.lose).then_some(code));
+        Run::Done(answer, std::mem::take(&mut state.warnings))
+    }
+
     fn handle(
         &self,
         state: &mut State,
         received: &Received,
         spoilers: &Spoilers,
     ) -> Result<Answer, Refusal> {
-        state.user = self.authenticate(state, &received.head.headers, &received.subject)?;
+        let headers = &received.head.headers;
+        let user = self.authenticate(state, headers, &received.subject)?;
+        state.user = state.acting(user, headers)?;
         state.behind = spoilers.behind;
         let answer = state.serve(&received.head, received.body.clone());
         state.behind = 0;

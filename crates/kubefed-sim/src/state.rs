@@ -20,6 +20,7 @@ use crate::object::{Key, Object};
 use crate::rbac;
 use crate::resource::Resource;
 use crate::store::{Change, Store};
+use crate::webhooks::Reviews;
 
 pub(crate) const NAMESPACES: &str = "namespaces";
 pub(crate) const CRDS: &str = "customresourcedefinitions.apiextensions.k8s.io";
@@ -46,6 +47,8 @@ pub(crate) struct State {
     pub(crate) documents: Option<Arc<BTreeMap<String, Value>>>,
     /// What the answer to the present request warns of.
     pub(crate) warnings: Vec<String>,
+    /// What admission webhooks were asked in the course of the present request.
+    pub(crate) reviews: Reviews,
 }
 
 impl State {
@@ -59,6 +62,7 @@ impl State {
             behind: 0,
             documents: None,
             warnings: Vec::new(),
+            reviews: Reviews::default(),
             options,
             clock,
             random: fastrand::Rng::with_seed(seed),

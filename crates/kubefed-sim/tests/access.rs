@@ -63,6 +63,10 @@ fn code<T>(result: Result<T, Error>) -> u16 {
 async fn bind(admin: &Client, cluster_wide: bool) {
     let rules =
         json!([{ "apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"] }]);
+    bind_rules(admin, cluster_wide, rules).await;
+}
+
+async fn bind_rules(admin: &Client, cluster_wide: bool, rules: Value) {
     let subject = json!([{ "kind": "ServiceAccount", "name": "robot", "namespace": "default" }]);
     let metadata = json!({ "name": "reader" });
     let reference = |kind: &str| json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": "reader" });
@@ -138,6 +142,54 @@ async fn roles_give_what_they_say_and_no_more() {
              \"configmaps\" in API group \"\" in the namespace \"default\""
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn impersonation_must_be_granted() {
+    let (cluster, admin, token) = with_robot().await;
+    let robot = connect(&cluster, &token);
+    let list = async |headers: &[(&str, &str)]| {
+        let mut request = http::Request::get("/api/v1/namespaces/default/configmaps");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Vec::new()).unwrap();
+        let Err(Error::Api(status)) = robot.request::<Value>(request).await else {
+            panic!("listed")
+        };
+        status.message
+    };
+    let me = "User \"system:serviceaccount:default:robot\" cannot impersonate resource";
+    let jane = ("impersonate-user", "jane");
+    for (headers, refused) in [
+        (
+            &[jane][..],
+            format!(
+                "users \"jane\" is forbidden: {me} \"users\" in API group \"\" at the cluster scope"
+            ),
+        ),
+        (
+            &[("impersonate-user", "system:serviceaccount:a:b")],
+            format!(
+                "serviceaccounts \"b\" is forbidden: {me} \"serviceaccounts\" in API group \"\" in the namespace \"a\""
+            ),
+        ),
+    ] {
+        assert_eq!(list(headers).await, refused);
+    }
+    let rules = json!([{ "apiGroups": [""], "resources": ["users"], "resourceNames": ["jane"], "verbs": ["impersonate"] }]);
+    bind_rules(&admin, true, rules).await;
+    assert_eq!(
+        list(&[jane]).await,
+        "configmaps is forbidden: User \"jane\" cannot list resource \"configmaps\" in API group \"\" \
+         in the namespace \"default\""
+    );
+    assert_eq!(
+        list(&[jane, ("impersonate-group", "system:masters")]).await,
+        format!(
+            "groups \"system:masters\" is forbidden: {me} \"groups\" in API group \"\" at the cluster scope"
+        )
+    );
 }
 
 #[tokio::test(start_paused = true)]

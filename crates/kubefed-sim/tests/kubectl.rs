@@ -98,6 +98,17 @@ const STEPS: &[(&str, &str, &[&str])] = &[
     ),
     ("logs deployment/web", "", &["there are no logs"]),
     (
+        "exec deployment/web -- ls",
+        "",
+        &["nothing can be executed"],
+    ),
+    ("attach deployment/web", "", &["nothing can be attached to"]),
+    (
+        "port-forward deployment/web 0:80",
+        "",
+        &["no port can be forwarded"],
+    ),
+    (
         "delete deployment web --timeout=60s",
         "",
         &["deployment.apps \"web\" deleted"],

@@ -26,29 +26,7 @@ pub(crate) struct Credentials {
 impl Credentials {
     /// Makes everything and writes it below `dir`.
     pub(crate) fn write(dir: &Path, cluster: &str) -> Result<Self, Error> {
-        let authority_key = KeyPair::generate().map_err(Kind::Certificate)?;
-        let mut authority = CertificateParams::default();
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        authority
-            .distinguished_name
-            .push(DnType::CommonName, format!("{cluster} authority"));
-        let authority_pem = authority
-            .self_signed(&authority_key)
-            .map_err(Kind::Certificate)?
-            .pem();
-        let issuer = Issuer::new(authority, &authority_key);
-
-        let serving_key = KeyPair::generate().map_err(Kind::Certificate)?;
-        let names = ["127.0.0.1", "localhost", "kubernetes.default.svc"].map(str::to_owned);
-        let mut serving = CertificateParams::new(names).map_err(Kind::Certificate)?;
-        serving
-            .distinguished_name
-            .push(DnType::CommonName, format!("{cluster} kube-apiserver"));
-        let serving_pem = serving
-            .signed_by(&serving_key, &issuer)
-            .map_err(Kind::Certificate)?
-            .pem();
-
+        let serving = Serving::new(cluster, "kube-apiserver")?;
         let service_account = KeyPair::generate().map_err(Kind::Certificate)?;
         // The server listens on loopback for as long as a test runs; the token only has to differ
         // from that of the clusters beside it.
@@ -67,9 +45,9 @@ impl Credentials {
             Ok::<_, Error>(path)
         };
         Ok(Self {
-            authority: write("ca.crt", &authority_pem)?,
-            serving_certificate: write("apiserver.crt", &serving_pem)?,
-            serving_key: write("apiserver.key", &serving_key.serialize_pem())?,
+            authority: write("ca.crt", &serving.authority)?,
+            serving_certificate: write("apiserver.crt", &serving.certificate)?,
+            serving_key: write("apiserver.key", &serving.key)?,
             service_account_key: write("service-account.key", &service_account.serialize_pem())?,
             service_account_public_key: write(
                 "service-account.pub",
@@ -80,6 +58,45 @@ impl Credentials {
                 &format!("{token},{ADMIN},{ADMIN},system:masters\n"),
             )?,
             token,
+        })
+    }
+}
+
+/// A certificate for servers on loopback, with its key and an authority of its own, all in PEM.
+pub(crate) struct Serving {
+    pub(crate) authority: String,
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+impl Serving {
+    pub(crate) fn new(owner: &str, program: &str) -> Result<Self, Error> {
+        let authority_key = KeyPair::generate().map_err(Kind::Certificate)?;
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        authority
+            .distinguished_name
+            .push(DnType::CommonName, format!("{owner} authority"));
+        let authority_pem = authority
+            .self_signed(&authority_key)
+            .map_err(Kind::Certificate)?
+            .pem();
+        let issuer = Issuer::new(authority, &authority_key);
+
+        let serving_key = KeyPair::generate().map_err(Kind::Certificate)?;
+        let names = ["127.0.0.1", "localhost", "kubernetes.default.svc"].map(str::to_owned);
+        let mut serving = CertificateParams::new(names).map_err(Kind::Certificate)?;
+        serving
+            .distinguished_name
+            .push(DnType::CommonName, format!("{owner} {program}"));
+        let serving_pem = serving
+            .signed_by(&serving_key, &issuer)
+            .map_err(Kind::Certificate)?
+            .pem();
+        Ok(Self {
+            authority: authority_pem,
+            certificate: serving_pem,
+            key: serving_key.serialize_pem(),
         })
     }
 }

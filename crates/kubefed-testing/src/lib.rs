@@ -3,12 +3,15 @@
 //! [`assets()`] finds the programs through `KUBEBUILDER_ASSETS`, the ecosystem's convention, and says
 //! why there are none. [`ApiServer::start`] starts one control plane with ports, certificates,
 //! service-account keys and data of its own and RBAC on; any number of them live side by side. A
+//! [`WebhookServer`] is what their admission webhooks may call. A
 //! [`Suite`] is a test harness that starts nothing and reports its tests as ignored, with the
 //! reason, on machines without the programs.
 //!
 //! Nothing is left running: dropping an [`ApiServer`] kills its processes, and a watchdog process
 //! kills whatever remains when the test program itself ends, be it by panic, abort or Ctrl-C. Logs
 //! are kept when a start fails or a test panics, and the message says where.
+//!
+//! [`watch`] checks what a watch promises over what a client saw of it.
 //!
 //! What is not here: nodes and kubelets (pods stay Pending unless a test writes their status),
 //! simulated clusters, and anything that knows of federation. Unix only.
@@ -44,9 +47,11 @@ mod server;
 mod suite;
 pub mod watch;
 mod watchdog;
+mod webhook;
 
 pub use assets::{Assets, NoAssets, assets};
 pub use error::Error;
 pub use kube;
 pub use server::{ApiServer, Builder};
 pub use suite::{Suite, TestResult};
+pub use webhook::WebhookServer;

@@ -2,13 +2,13 @@
 
 use std::sync::LazyLock;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::json;
 
 /// One tree of defaults for each resource. A scalar is set where the object has none; an object is
 /// made where it is absent, unless it says `"$present": true`; `"*"` stands for every item of a list;
-/// `"$use"` names another tree.
+/// `"$use"` names another tree, and `"$tag"` the policy that the tag of an image asks for.
 static TREES: LazyLock<Value> =
     // The text is part of the program, and a test parses it.
     LazyLock::new(|| serde_json::from_str(include_str!("defaults.json")).unwrap_or_default());
@@ -45,17 +45,27 @@ fn fill_from(value: &mut Value, tree: &Value) {
                 }
             }
             _ if value.get(field).is_none_or(Value::is_null) => {
-                json::object(value).insert(field.clone(), default.clone());
+                let default = if default == "$tag" {
+                    json!(pull_policy(json::text(value, "image")))
+                } else {
+                    default.clone()
+                };
+                json::object(value).insert(field.clone(), default);
             }
             _ => {}
         }
     }
 }
 
+/// The tag `latest`, which an image without tag and digest has, may mean something else tomorrow.
+fn pull_policy(image: &str) -> &'static str {
+    let last = image.rsplit('/').next().unwrap_or(image);
+    let floats = !image.contains('@') && (!last.contains(':') || last.ends_with(":latest"));
+    if floats { "Always" } else { "IfNotPresent" }
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -73,5 +83,18 @@ mod tests {
         assert_eq!(pod["containers"][0]["ports"][0]["protocol"], json!("TCP"));
         assert_eq!(pod["securityContext"], json!({}));
         assert_eq!(pod["containers"][0].get("livenessProbe"), None);
+    }
+
+    #[test]
+    fn the_tag_decides_when_an_image_is_pulled() {
+        for (image, policy) in [
+            ("nginx", "Always"),
+            ("nginx:latest", "Always"),
+            ("registry:5000/nginx", "Always"),
+            ("registry:5000/nginx:1.27", "IfNotPresent"),
+            ("nginx@sha256:00", "IfNotPresent"),
+        ] {
+            assert_eq!(pull_policy(image), policy, "{image}");
+        }
     }
 }

@@ -4,6 +4,7 @@ mod defaults;
 mod definitions;
 mod jobs;
 mod services;
+mod webhooks;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 pub(crate) use self::definitions::custom_resource_definition;
 pub(crate) use self::jobs::job;
 pub(crate) use self::services::service;
+pub(crate) use self::webhooks::webhook_configuration;
 use crate::json;
 use crate::refusal::{Cause, Refusal};
 use crate::resource::Resource;
@@ -31,6 +33,11 @@ pub(crate) struct Admission<'a> {
 const DATA_MAX: usize = 1024 * 1024;
 /// The bytes of a key of a ConfigMap or Secret.
 const FILE_NAME_MAX: usize = 253;
+
+/// Sets the defaults of a built-in kind that are data.
+pub(crate) fn set_defaults(resource: &Resource, value: &mut Value) {
+    defaults::fill(value, &resource.id);
+}
 
 pub(crate) type Hook = fn(&mut Admission<'_>) -> Result<(), Refusal>;
 

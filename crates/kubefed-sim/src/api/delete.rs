@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::api::render::Rendering;
-use crate::api::{Answer, Call, JSON, parse_json};
+use crate::api::{Answer, Call, JSON, Part, parse_json};
 use crate::clock::rfc3339;
 use crate::json;
 use crate::object::{Key, Object};
@@ -15,6 +15,7 @@ use crate::refusal::{self, Cause, Refusal, unsupported, unsupported_dry_run};
 use crate::resource::{Generation, Resource};
 use crate::route::Query;
 use crate::state::State;
+use crate::webhooks::Act;
 
 /// Finalizer of an owner that waits for its dependents.
 pub(crate) const FOREGROUND: &str = "foregroundDeletion";
@@ -49,6 +50,7 @@ pub(crate) enum Deletion {
 impl State {
     pub(super) fn delete(&mut self, call: &Call) -> Result<Answer, Refusal> {
         let options = DeleteOptions::of(call)?;
+        self.review(call, &call.key(), &options)?;
         let text = match self.delete_object(&call.resource, &call.key(), &options)? {
             Deletion::Gone(object) if !call.resource.rules.returns_deleted => {
                 refusal::deleted(&call.resource, object.key.name(), &object.uid)
@@ -63,9 +65,16 @@ impl State {
     pub(super) fn delete_collection(&mut self, call: &Call) -> Result<Answer, Refusal> {
         let options = DeleteOptions::of(call)?;
         let objects = self.selected(call)?;
+        // All of them before the first goes, since the request may have to start again.
+        for object in &objects {
+            self.review(call, &object.key, &options)?;
+        }
         let rendering = Rendering::of(call);
         let (api_version, kind) = rendering.list_type();
-        let metadata = json!({ "resourceVersion": self.store.revision().to_string() });
+        let mut metadata = json!({ "resourceVersion": self.store.revision().to_string() });
+        if rendering.lists_are_maps() {
+            metadata["continue"] = json!("");
+        }
         let head =
             json!({ "kind": kind, "apiVersion": api_version, "metadata": metadata }).to_string();
         let mut text = head.trim_end_matches('}').to_owned().into_bytes();
@@ -82,6 +91,24 @@ impl State {
         }
         text.extend_from_slice(b"]}");
         Ok(Answer::ok(Bytes::from(text)))
+    }
+
+    /// Asks the webhooks about a deletion that is otherwise possible.
+    fn review(&mut self, call: &Call, key: &Key, options: &DeleteOptions) -> Result<(), Refusal> {
+        let current = self.store.get(&call.resource.table, key).cloned();
+        let Some(current) = current.filter(|_| self.has_webhooks()) else {
+            return Ok(());
+        };
+        check_preconditions(&call.resource, &current, options)?;
+        let act = Act {
+            call,
+            operation: "DELETE",
+            part: Part::Main,
+            name: key.name(),
+            revision: current.revision,
+            dry_run: options.dry_run,
+        };
+        self.review_deletion(&act, &current.value())
     }
 
     /// Deletes an object, or marks it so that it goes when nothing holds it any more.
@@ -221,24 +248,31 @@ fn check_preconditions(
     current: &Object,
     options: &DeleteOptions,
 ) -> Result<(), Refusal> {
-    let name = current.key.name();
-    if let Some(uid) = options.uid.as_deref().filter(|uid| **uid != *current.uid) {
+    let uid = options.uid.as_deref();
+    if let Some(given) = uid.filter(|given| **given != *current.uid) {
         let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            "the UID in the precondition ({given}) does not match the UID in record ({}). The object might have \
+             been deleted and then recreated",
             current.uid
         );
-        return Err(Refusal::conflict(resource, name, &why));
+        return Err(Refusal::precondition_failed(
+            resource,
+            current.key.name(),
+            &why,
+        ));
     }
-    let current = current.revision.to_string();
-    if let Some(revision) = options
-        .revision
-        .as_deref()
-        .filter(|revision| *revision != current)
-    {
+    let revision = current.revision.to_string();
+    let given = options.revision.as_deref();
+    if let Some(given) = given.filter(|given| *given != revision) {
         let why = format!(
-            "Precondition failed: ResourceVersion in precondition: {revision}, ResourceVersion in object meta: {current}"
+            "the ResourceVersion in the precondition ({given}) does not match the ResourceVersion in record \
+             ({revision}). The object might have been modified"
         );
-        return Err(Refusal::conflict(resource, name, &why));
+        return Err(Refusal::precondition_failed(
+            resource,
+            current.key.name(),
+            &why,
+        ));
     }
     Ok(())
 }

@@ -44,6 +44,32 @@ pub(super) fn check(
     let Some(schema) = schema(resource, version).filter(|_| resource.custom) else {
         return Vec::new();
     };
+    errors(schema, old, new)
+}
+
+/// The same for a write of the status, which is looked at alone: messages do not tell where it is.
+pub(super) fn check_status(
+    resource: &Resource,
+    version: &Version,
+    old: &Value,
+    new: &Value,
+) -> Vec<Cause> {
+    let schema = schema(resource, version).filter(|_| resource.custom);
+    let Some(schema) = schema.and_then(|schema| schema.of_field("status")) else {
+        return Vec::new();
+    };
+    let Some(status) = new.get("status").filter(|status| !status.is_null()) else {
+        return Vec::new();
+    };
+    let mut causes = errors(&schema, old.get("status"), status);
+    for cause in &mut causes {
+        let below = if cause.field.is_empty() { "" } else { "." };
+        cause.field = format!("status{below}{}", cause.field);
+    }
+    causes
+}
+
+fn errors(schema: &Schema, old: Option<&Value>, new: &Value) -> Vec<Cause> {
     let mut errors = match old {
         None => schema.validate(new),
         Some(old) => schema.validate_update(new, old),
@@ -76,11 +102,8 @@ impl State {
         let (kind, version) = (&call.resource.kind, &call.version.name);
         let within = format!("{kind} in version {version:?} cannot be handled as a {kind}: ");
         let patched = call.verb == Verb::Patch;
-        let within = if call.resource.custom || patched {
-            ""
-        } else {
-            &within
-        };
+        let within = if patched { "" } else { &within };
+        let mut warnings = Vec::new();
         match call.query.text("fieldValidation") {
             "Ignore" => {}
             "Strict" if !unknown.is_empty() => {
@@ -89,7 +112,8 @@ impl State {
                     "{within}strict decoding error: {unknown}"
                 )));
             }
-            _ => self.warnings.extend(unknown),
+            _ if call.resource.custom => self.warnings.extend(unknown),
+            _ => warnings = unknown,
         }
         if call.resource.custom {
             return Ok(());
@@ -101,7 +125,10 @@ impl State {
             .iter()
             .find(|error| error.reason == "FieldValueTypeInvalid")
         {
-            None => Ok(()),
+            None => {
+                self.warnings.extend(warnings);
+                Ok(())
+            }
             Some(error) => Err(Refusal::undecodable(format!(
                 "{within}json: cannot unmarshal {error}"
             ))),
@@ -176,6 +203,7 @@ impl State {
 
 /// A write whose fields are attributed to a manager.
 pub(crate) struct Tracked<'a> {
+    pub(super) call: &'a Call,
     pub(super) resource: &'a Resource,
     pub(super) version: &'a Version,
     pub(super) api_version: String,
@@ -188,6 +216,7 @@ pub(crate) struct Tracked<'a> {
 impl<'a> Tracked<'a> {
     pub(super) fn of(call: &'a Call, part: Part, applied: bool) -> Self {
         Self {
+            call,
             resource: &call.resource,
             version: &call.version,
             api_version: call.api_version(),
@@ -214,18 +243,16 @@ pub(super) fn apply_patch(call: &Call) -> Result<Value, Refusal> {
     let mut patch: Value = serde_saphyr::from_str(text)
         .map_err(|error| Refusal::bad_request(format!("error decoding YAML: {error}")))?;
     let name = call.name.as_deref().unwrap_or("");
-    super::check_type(call, &patch)?;
-    if patch["apiVersion"].is_null() || patch["kind"].is_null() {
-        return Err(Refusal::bad_request("invalid object type: /, Kind="));
+    let text = |field: &str| patch[field].as_str().unwrap_or("");
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    if api_version != call.api_version() || kind != call.resource.kind {
+        let found = apply::group_version_kind(api_version, kind);
+        return Err(Refusal::bad_request(format!(
+            "invalid object type: {found}"
+        )));
     }
-    match patch["metadata"]["name"].as_str() {
-        Some(given) if given != name => Err(Refusal::bad_request(format!(
-            "metadata.name: Invalid value: {given:?}: must match the name in the path"
-        ))),
-        Some(_) => Ok(patch),
-        None => {
-            crate::json::put(&mut patch, "metadata.name", json!(name));
-            Ok(patch)
-        }
+    if patch["metadata"]["name"].is_null() {
+        crate::json::put(&mut patch, "metadata.name", json!(name));
     }
+    Ok(patch)
 }

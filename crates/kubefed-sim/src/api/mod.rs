@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 pub(crate) use self::delete::{DeleteOptions, FOREGROUND, ORPHAN, Propagation};
 pub(crate) use self::watch::{BOOKMARK_INTERVAL, Step as WatchStep, Watch};
+pub(crate) use self::write::Part;
 use crate::clock::Clock;
 use crate::discovery;
 use crate::documents;
@@ -192,6 +193,7 @@ impl State {
             clock: self.clock,
         };
         self.authorize(&call)?;
+        patch::check_media_type(&call)?;
         validate_options(&call)?;
         self.warnings.extend(call.version.warning.clone());
         match call.subresource.clone() {
@@ -358,9 +360,19 @@ fn check_type(call: &Call, value: &Value) -> Result<(), Refusal> {
         ));
     }
     if !api_version.is_empty() && api_version != expected {
-        return Err(Refusal::bad_request(format!(
-            "the API version in the data ({api_version}) does not match the expected API version ({expected})"
-        )));
+        let version = api_version.rsplit('/').next().unwrap_or(api_version);
+        let known = call.resource.custom || call.resource.version(version).is_some();
+        return Err(Refusal::bad_request(if known {
+            format!(
+                "the API version in the data ({api_version}) does not match the expected API version ({expected})"
+            )
+        } else {
+            format!(
+                "{kind} in version {version:?} cannot be handled as a {}: no kind {kind:?} is registered for \
+                 version {api_version:?}",
+                call.resource.kind
+            )
+        }));
     }
     if !kind.is_empty() && kind != call.resource.kind {
         return Err(Refusal::bad_request(format!(

@@ -8,7 +8,7 @@ use crate::api::render::Rendering;
 use crate::api::write::{Part, Update};
 use crate::api::{APPLY_PATCH, Answer, Call, inward, outward};
 use crate::refusal::Refusal;
-use crate::route::{CUSTOM_PATCH_TYPES, PATCH_TYPES};
+use crate::route::{CUSTOM_PATCH_TYPES, PATCH_TYPES, Verb};
 use crate::state::State;
 use crate::strategic;
 
@@ -49,11 +49,15 @@ impl State {
                 ));
             }
             let mut value = self.lay_over(&write, None, &patch, force)?;
+            if crate::json::text(&value, "metadata.uid").is_empty() {
+                check_name(call, &value)?;
+            }
             self.prune(call, &mut value)?;
             return self.create_from(call, true, inward(&call.resource, value));
         };
         let live = outward(&call.resource, &call.version, current.value());
         let mut value = self.lay_over(&write, Some(&live), &patch, force)?;
+        check_name(call, &value)?;
         self.prune(call, &mut value)?;
         self.finish(call, part, true, inward(&call.resource, value))
     }
@@ -74,6 +78,19 @@ impl State {
     }
 }
 
+fn check_name(call: &Call, value: &Value) -> Result<(), Refusal> {
+    let (given, name) = (
+        crate::json::text(value, "metadata.name"),
+        call.name.as_deref().unwrap_or(""),
+    );
+    if given == name {
+        return Ok(());
+    }
+    Err(Refusal::bad_request(format!(
+        "the name of the object ({given}) does not match the name on the URL ({name})"
+    )))
+}
+
 /// Applies the patch in the body to a value.
 pub(super) fn apply(call: &Call, value: &Value) -> Result<Value, Refusal> {
     match call.content_type.as_str() {
@@ -87,7 +104,7 @@ pub(super) fn apply(call: &Call, value: &Value) -> Result<Value, Refusal> {
             json_patch::merge(&mut patched, &patch);
             Ok(patched)
         }
-        "application/strategic-merge-patch+json" if !call.resource.custom => {
+        "application/strategic-merge-patch+json" => {
             let patch: Value = parse(&call.body)?;
             let schema = call
                 .version
@@ -96,9 +113,24 @@ pub(super) fn apply(call: &Call, value: &Value) -> Result<Value, Refusal> {
                 .ok_or_else(Refusal::no_such_resource)?;
             strategic::apply(value, &patch, schema).map_err(|_| Refusal::patch_failed())
         }
-        _ if call.resource.custom => Err(Refusal::unsupported_media_type(&CUSTOM_PATCH_TYPES)),
         _ => Err(Refusal::unsupported_media_type(&PATCH_TYPES)),
     }
+}
+
+/// Bodies in other formats are refused before anything else is looked at.
+pub(super) fn check_media_type(call: &Call) -> Result<(), Refusal> {
+    if call.verb != Verb::Patch {
+        return Ok(());
+    }
+    let known: &[&str] = if call.resource.custom {
+        &CUSTOM_PATCH_TYPES
+    } else {
+        &PATCH_TYPES
+    };
+    if known.contains(&call.content_type.as_str()) {
+        return Ok(());
+    }
+    Err(Refusal::unsupported_media_type(known))
 }
 
 fn apply_json(call: &Call, value: &Value) -> Result<Value, Refusal> {

@@ -169,6 +169,9 @@ fn render_page(rendering: &Rendering, page: &Page) -> Bytes {
     if let Some(token) = &page.continue_token {
         metadata["continue"] = json!(token);
     }
+    if page.continue_token.is_none() && rendering.lists_are_maps() {
+        metadata["continue"] = json!("");
+    }
     if let Some(remaining) = page.remaining {
         metadata["remainingItemCount"] = json!(remaining);
     }

@@ -70,6 +70,11 @@ impl Rendering {
         }
     }
 
+    /// Lists of custom resources are no structs, and tell of an absent `continue`.
+    pub(crate) fn lists_are_maps(&self) -> bool {
+        self.resource.custom && self.form == Form::Whole
+    }
+
     /// `apiVersion` and `kind` of a list.
     pub(crate) fn list_type(&self) -> (String, &str) {
         match self.form {

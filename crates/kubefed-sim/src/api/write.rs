@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::admission::Admission;
+use crate::admission::{self, Admission};
 use crate::api::fields::{self, Tracked};
 use crate::api::render::Rendering;
 use crate::api::{Answer, Call, OBJECT_MAX, inward};
@@ -16,6 +16,7 @@ use crate::resource::{Generation, Resource, Version};
 use crate::reviews;
 use crate::route::Verb;
 use crate::state::{CRDS, NAMESPACES, State, released};
+use crate::webhooks::Act;
 
 /// The part of an object that an update may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,12 +83,20 @@ impl State {
         applied: bool,
         value: Value,
     ) -> Result<Answer, Refusal> {
+        let by_update = call.verb != Verb::Create;
+        let uid = json::text(&value, "metadata.uid");
+        if by_update && !uid.is_empty() {
+            let why = format!(
+                "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            );
+            return Err(Refusal::conflict(&call.resource, call.key().name(), &why));
+        }
         let creation = Creation {
             resource: &call.resource,
             version: &call.version,
             namespace: call.namespace.as_deref(),
             dry_run: call.dry_run(),
-            by_update: call.verb != Verb::Create,
+            by_update,
             write: Some(Tracked::of(call, Part::Main, applied)),
         };
         let object = self.create_object(&creation, value)?;
@@ -139,25 +148,31 @@ impl State {
                 why,
             ));
         }
-        metadata::normalise(&mut value)?;
+        metadata::normalise(&mut value).map_err(|refusal| refusal.within(resource, version))?;
         place(&mut value, namespace)?;
-        if creation.by_update {
-            json::take(&mut value, "metadata.resourceVersion");
-        } else if !creation.dry_run && !json::text(&value, "metadata.resourceVersion").is_empty() {
-            return Err(Refusal::unforeseen(
-                "resourceVersion should not be set on objects to be created",
-            ));
-        }
+        self.check_namespace(resource, namespace, json::text(&value, "metadata.name"))?;
+        let reviewed = match &creation.write {
+            Some(write) => self.mutated(write, None, &mut value)?,
+            None => false,
+        };
         self.name(resource, &mut value)?;
         let name = json::text(&value, "metadata.name").to_owned();
-        self.check_namespace(resource, namespace, &name)?;
         self.stamp(resource, &mut value);
         if version.status && !resource.rules.keeps_status {
             json::take(&mut value, "status");
         }
         self.admit(resource, version, None, &mut value)?;
-        if let Some(write) = &creation.write {
+        if let Some(write) = creation.write.as_ref().filter(|_| !reviewed) {
             self.track(write, None, &mut value);
+        }
+        if let Some(write) = &creation.write {
+            self.validate(&act(write, None, &name), None, Some(&value))?;
+        }
+        let versioned = !json::text(&value, "metadata.resourceVersion").is_empty();
+        if versioned && !creation.by_update && !creation.dry_run {
+            return Err(Refusal::unforeseen(
+                "resourceVersion should not be set on objects to be created",
+            ));
         }
         let key = Key::new(namespace, &name);
         if self.store.get(&resource.table, &key).is_some() {
@@ -173,7 +188,8 @@ impl State {
     pub(super) fn replace(&mut self, call: &Call, part: Part) -> Result<Answer, Refusal> {
         let name = call.name.as_deref().unwrap_or("");
         let mut value = self.decode(call)?;
-        metadata::normalise(&mut value)?;
+        metadata::normalise(&mut value)
+            .map_err(|refusal| refusal.within(&call.resource, &call.version))?;
         place(&mut value, call.namespace.as_deref())?;
         let given = json::text(&value, "metadata.name");
         if given.is_empty() {
@@ -222,17 +238,26 @@ impl State {
         check_preconditions(update, &current, &new)?;
         isolate(update, &old, &mut new);
         metadata::carry_over(&old, &mut new);
+        let reviewed = match &update.write {
+            Some(write) => self.mutated(write, Some((&current, &old)), &mut new)?,
+            None => false,
+        };
         if update.part == Part::Main {
             self.admit(resource, update.version, Some(&old), &mut new)?;
         } else {
+            fields::complete(resource, update.version, &mut new);
             let mut causes = metadata::validate_update(&old, &new);
-            causes.extend(fields::check(resource, update.version, Some(&old), &new));
+            causes.extend(fields::check_status(resource, update.version, &old, &new));
             refuse_if_any(resource, key.name(), causes)?;
         }
-        if let Some(write) = &update.write {
+        if let Some(write) = update.write.as_ref().filter(|_| !reviewed) {
             self.track(write, Some(&old), &mut new);
         }
         raise_generation(resource, &old, &mut new);
+        if let Some(write) = &update.write {
+            let act = act(write, Some(&current), key.name());
+            self.validate(&act, Some(&old), Some(&new))?;
+        }
         check_size(&new)?;
         if update.dry_run {
             return Ok(Arc::new(Object::new(key.clone(), current.revision, &new)));
@@ -252,6 +277,33 @@ impl State {
     pub(crate) fn modify(&mut self, resource: &Resource, current: &Object, mut new: Value) {
         raise_generation(resource, &current.value(), &mut new);
         self.save(resource, current, new);
+    }
+
+    /// Lets mutating webhooks change an object with its defaults and managers in place, as they expect
+    /// it. True if the managers are recorded by now: what webhooks set is nobody's.
+    fn mutated(
+        &mut self,
+        write: &Tracked<'_>,
+        old: Option<(&Object, &Value)>,
+        new: &mut Value,
+    ) -> Result<bool, Refusal> {
+        if !self.has_webhooks() {
+            return Ok(false);
+        }
+        let resource = write.resource;
+        let old_value = old.map(|(_, value)| value);
+        if write.part == Part::Main {
+            fields::set_defaults(resource, write.version, new);
+            admission::set_defaults(resource, new);
+        }
+        self.track(write, old_value, new);
+        let name = json::text(new, "metadata.name").to_owned();
+        let act = act(write, old.map(|(object, _)| object), &name);
+        self.mutate(&act, old_value, new)?;
+        if let Some(old) = old_value {
+            metadata::carry_over(old, new);
+        }
+        Ok(true)
     }
 
     /// Defaults, allocations and checks of a kind.
@@ -282,7 +334,11 @@ impl State {
         if let Some(old) = old {
             causes.extend(metadata::validate_update(old, new));
         }
-        refuse_if_any(resource, json::text(new, "metadata.name"), causes)
+        refuse_if_any(resource, json::text(new, "metadata.name"), causes)?;
+        if resource.custom {
+            self.warnings.extend(metadata::warnings(old, new));
+        }
+        Ok(())
     }
 
     fn name(&mut self, resource: &Resource, value: &mut Value) -> Result<(), Refusal> {
@@ -347,6 +403,22 @@ impl State {
     }
 }
 
+/// A write as webhooks see it.
+fn act<'a>(write: &Tracked<'a>, current: Option<&Object>, name: &'a str) -> Act<'a> {
+    Act {
+        call: write.call,
+        operation: if current.is_some() {
+            "UPDATE"
+        } else {
+            "CREATE"
+        },
+        part: write.part,
+        name,
+        revision: current.map_or(0, |object| object.revision),
+        dry_run: write.call.dry_run(),
+    }
+}
+
 /// Keeps an update within its part of the object.
 fn isolate(update: &Update<'_>, old: &Value, new: &mut Value) {
     match update.part {
@@ -406,9 +478,11 @@ fn check_identity(old: &Value, new: &Value) -> Result<(), Refusal> {
 fn check_preconditions(update: &Update<'_>, current: &Object, new: &Value) -> Result<(), Refusal> {
     let (resource, name) = (update.resource, update.key.name());
     let uid = json::text(new, "metadata.uid");
-    if !uid.is_empty() && uid != &*current.uid {
+    if update.replaces && !uid.is_empty() && uid != &*current.uid {
         let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: \
+             Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            resource.storage_key(&update.key),
             current.uid
         );
         return Err(Refusal::conflict(resource, name, &why));

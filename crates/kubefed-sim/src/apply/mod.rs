@@ -317,7 +317,7 @@ fn check_patch(patch: &Value, kind: Type<'_>) -> Result<(), Refused> {
 }
 
 /// As Go prints a `GroupVersionKind`.
-fn group_version_kind(api_version: &str, kind: &str) -> String {
+pub(crate) fn group_version_kind(api_version: &str, kind: &str) -> String {
     let version = if api_version.contains('/') {
         api_version.to_owned()
     } else {

@@ -119,12 +119,18 @@ fn is_empty(value: &Value, place: Place<'_>) -> bool {
     value.is_null() && !place.is_nullable()
 }
 
+/// The times of conditions and events are structs, of which nothing is left out either.
+fn is_time(place: Place<'_>, field: Place<'_>) -> bool {
+    let definition = place.definition().unwrap_or_default();
+    field.format() == "date-time" && (definition.ends_with("Condition") || definition == "Event")
+}
+
 fn complete(value: &mut Value, place: Place<'_>) {
     match value {
         Value::Object(fields) => {
             let of_go = place.definition().is_some();
             for (name, field) in place.properties().filter(|_| of_go) {
-                let always = field.is_struct() || place.requires(name);
+                let always = field.is_struct() || place.requires(name) || is_time(place, field);
                 if always && fields.get(name).is_none_or(Value::is_null) {
                     let zero = field.default().cloned().unwrap_or_default();
                     fields.insert(name.to_owned(), zero);

@@ -146,6 +146,15 @@ impl Schema {
             id: self.root,
         }
     }
+
+    /// The schema of a declared field, as one of its own.
+    pub fn of_field(&self, name: &str) -> Option<Self> {
+        let root = self.place().property(name)?.id;
+        Some(Self {
+            nodes: self.nodes.clone(),
+            root,
+        })
+    }
 }
 
 impl<'a> Place<'a> {

@@ -1,7 +1,9 @@
 //! Every scenario.
 
 use crate::world::Scenario;
-use crate::{collections, custom, deletion, discovery, objects, patches, schemas, watches};
+use crate::{
+    access, collections, custom, deletion, discovery, objects, patches, schemas, watches, webhooks,
+};
 
 pub(crate) fn scenarios() -> Vec<(&'static str, Scenario)> {
     [
@@ -13,6 +15,8 @@ pub(crate) fn scenarios() -> Vec<(&'static str, Scenario)> {
         custom::SCENARIOS,
         schemas::SCENARIOS,
         discovery::SCENARIOS,
+        webhooks::SCENARIOS,
+        access::SCENARIOS,
     ]
     .concat()
 }

@@ -6,6 +6,7 @@
 // A test that cannot go on has failed.
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod collections;
 mod custom;
 mod deletion;
@@ -15,9 +16,19 @@ mod objects;
 mod patches;
 mod schemas;
 mod watches;
+mod webhooks;
 mod world;
 
-use world::World;
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use kubefed_sim::{Cluster, ClusterOptions};
+use world::{Reviewer, Serve, Served, World};
 
 #[test]
 fn the_simulated_api_server_conforms() {
@@ -29,8 +40,9 @@ fn the_simulated_api_server_conforms() {
             .build()
             .unwrap();
         let outcome = runtime.block_on(async {
-            let cluster = kubefed_sim::Cluster::new("conformance");
-            let world = World::new(cluster.client(), &format!("scenario-{index}")).await?;
+            let cluster = Cluster::with_options(ClusterOptions::new("conformance").rbac());
+            let namespace = format!("scenario-{index}");
+            let world = World::new(cluster.client(), &namespace, serve(&cluster)).await?;
             world.run(scenario).await
         });
         if let Err(error) = outcome {
@@ -43,4 +55,31 @@ fn the_simulated_api_server_conforms() {
         failures.len(),
         failures.join("\n")
     );
+}
+
+/// Serves webhooks under a host name each, in process.
+fn serve(cluster: &Cluster) -> Serve {
+    let cluster = cluster.clone();
+    Rc::new(move |reviewer| {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let host = format!("webhook-{}.sim", COUNT.fetch_add(1, Ordering::Relaxed));
+        let url = format!("https://{host}/");
+        let service = tower::service_fn(move |request| review(request, reviewer.clone()));
+        cluster.serve_webhooks(host, service);
+        let served = Served {
+            url,
+            authority: String::new(),
+            _server: None,
+        };
+        async { Ok(served) }.boxed_local()
+    })
+}
+
+async fn review(
+    request: Request<Full<Bytes>>,
+    reviewer: Reviewer,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let body = request.into_body().collect().await?.to_bytes();
+    let review = serde_json::from_slice(&body).unwrap_or_default();
+    Ok(Response::new(reviewer(review).await.to_string().into()))
 }

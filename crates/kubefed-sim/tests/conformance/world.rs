@@ -5,9 +5,11 @@ use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use futures::future::{BoxFuture, LocalBoxFuture};
 use http::Request;
 use http_body_util::BodyExt as _;
 use kube::Client;
@@ -28,11 +30,26 @@ macro_rules! scenarios {
 
 pub(crate) use scenarios;
 
+/// What an admission webhook makes of a review: the answer to it.
+pub(crate) type Reviewer = Arc<dyn Fn(Value) -> BoxFuture<'static, Value> + Send + Sync>;
+
+/// Where a webhook is served, until this is dropped.
+pub(crate) struct Served {
+    pub(crate) url: String,
+    /// The certificate of the server in PEM; empty where there is no TLS.
+    pub(crate) authority: String,
+    pub(crate) _server: Option<kubefed_testing::WebhookServer>,
+}
+
+/// Serves a webhook to the server under test.
+pub(crate) type Serve = Rc<dyn Fn(Reviewer) -> LocalBoxFuture<'static, Result<Served>>>;
+
 /// A server, and a namespace in which a scenario may do what it likes.
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) client: Client,
     pub(crate) namespace: String,
+    pub(crate) serve: Serve,
     /// The version of the namespace: nothing in it is older.
     born: u64,
     /// Every watch that was opened, by its collection.
@@ -47,14 +64,17 @@ type Recorded = Rc<RefCell<Stream>>;
 pub(crate) struct Answer {
     pub(crate) code: u16,
     pub(crate) media_type: String,
+    /// The `Warning` headers.
+    pub(crate) warnings: Vec<String>,
     pub(crate) body: Value,
 }
 
 impl World {
-    pub(crate) async fn new(client: Client, namespace: &str) -> Result<Self> {
+    pub(crate) async fn new(client: Client, namespace: &str, serve: Serve) -> Result<Self> {
         let mut world = Self {
             client,
             namespace: namespace.to_owned(),
+            serve,
             born: 0,
             streams: Rc::default(),
         };
@@ -106,9 +126,13 @@ impl World {
             .headers
             .get("content-type")
             .and_then(|value| value.to_str().ok());
+        let warnings = head.headers.get_all("warning").iter();
         Ok(Answer {
             code: head.status.as_u16(),
             media_type: media_type.unwrap_or("").to_owned(),
+            warnings: warnings
+                .filter_map(|value| Some(value.to_str().ok()?.to_owned()))
+                .collect(),
             body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
         })
     }

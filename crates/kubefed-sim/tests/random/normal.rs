@@ -55,6 +55,13 @@ impl Names {
                         }
                         _ => self.normalise(field),
                     }
+                    if key == "causes"
+                        && let Some(causes) = field.as_array_mut()
+                    {
+                        // Several checks of a real server find the same.
+                        causes.sort_by_key(ToString::to_string);
+                        causes.dedup();
+                    }
                     if key == "managedFields"
                         && let Some(managers) = field.as_array_mut()
                     {
@@ -79,8 +86,10 @@ impl Names {
             "patch: Invalid value: ",
             "Unable to find ",
             "found '",
+            // Which of several mistakes is told depends on the order of a map.
+            "failed to create typed patch object",
         ];
-        let end = ends.iter().find_map(|end| message.find(end));
+        let end = ends.iter().filter_map(|end| message.find(end)).min();
         let message = &message[..end.unwrap_or(message.len())];
         let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
         let mut plain = String::new();
@@ -99,7 +108,10 @@ impl Names {
 /// Other clients write too, and so the version of a list means nothing to others.
 fn normalise_list(metadata: &mut Value) {
     metadata["resourceVersion"] = json!("now");
-    if metadata.get("continue").is_some() {
+    if metadata["continue"]
+        .as_str()
+        .is_some_and(|token| !token.is_empty())
+    {
         metadata["continue"] = json!("token");
     }
 }
