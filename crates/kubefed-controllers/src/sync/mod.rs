@@ -177,14 +177,20 @@ impl Sync {
     /// What is under way or failing, in words; `None` once nothing moves.
     pub(crate) fn moving(&self) -> Option<String> {
         let depth = self.queue.depth();
-        let late = self.calls.late();
-        let moves = !depth.is_idle() || depth.failing > 0 || late > 0;
-        moves.then(|| {
-            format!(
-                "{}: {} waiting, {} in work, {} failing, {late} calls unanswered",
-                self.kinds.federated.kind, depth.waiting, depth.in_flight, depth.failing
-            )
-        })
+        let parts = [
+            (depth.waiting, "waiting"),
+            (depth.in_flight, "in work"),
+            (depth.failing, "failing"),
+            (self.calls.late(), "calls unanswered"),
+            (self.unreported.awaited(), "namespaces not reported on"),
+        ];
+        let moving: Vec<_> = parts
+            .into_iter()
+            .filter(|(number, _)| *number > 0)
+            .map(|(number, what)| format!("{number} {what}"))
+            .collect();
+        let kind = &self.kinds.federated.kind;
+        (!moving.is_empty()).then(|| format!("{kind}: {}", moving.join(", ")))
     }
 
     /// Absence of a federated object or a FederatedNamespace means something only once they are listed.

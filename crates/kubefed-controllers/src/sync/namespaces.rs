@@ -70,7 +70,9 @@ impl Sync {
 
     /// The generation of a FederatedNamespace whose status is of an earlier one.
     fn unreported_generation(&self, namespace: &str) -> Option<i64> {
-        if self.context.options.scope == Scope::Limited {
+        let options = &self.context.options;
+        if options.scope == Scope::Limited || options.is_system_namespace(namespace) {
+            // Nobody carries it out.
             return None;
         }
         let store = self.namespaces.as_ref()?.store();
@@ -86,6 +88,16 @@ impl Sync {
 }
 
 impl Unreported {
+    /// How many namespaces are waited for.
+    pub(super) fn awaited(&self) -> usize {
+        let now = Instant::now();
+        let entries = self.entries();
+        let awaited = entries
+            .values()
+            .filter(|(_, since)| now - *since < NAMESPACE_WAIT);
+        awaited.count()
+    }
+
     fn entries(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, (i64, Instant)>> {
         // A map operation cannot leave the map half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
