@@ -16,11 +16,7 @@ use crate::scene::*;
 #[tokio::test(start_paused = true)]
 async fn nothing_is_placed_from_a_namespace_that_is_not_federated() {
     let playground = fleet(2).await;
-    playground
-        .apply([config_map("settings", &everywhere())])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [config_map("settings", &everywhere())]).await;
     assert_eq!(
         propagation(&playground, "ConfigMap", "settings"),
         "False NamespaceNotFederated"
@@ -83,11 +79,7 @@ async fn a_labelled_object_without_a_federated_one_loses_the_label() {
 async fn an_unlabelled_object_in_a_cluster_that_is_not_selected_is_left_alone() {
     let playground = shop(2).await;
     let made = create_in(&playground, "member-1", &json!({})).await;
-    playground
-        .apply([config_map("settings", &named(&[]))])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [config_map("settings", &named(&[]))]).await;
     tokio::time::sleep(seconds(10)).await;
     assert_eq!(
         copy(&playground, "member-1", "settings"),
@@ -204,11 +196,7 @@ async fn an_unreachable_cluster_that_is_not_placed_is_in_nobodys_way() {
         .inject(Fault::new(Effect::Refuse));
     until("member-2 is offline", || !ready(&playground, "member-2")).await;
     let placement = json!({"clusterSelector": {"matchLabels": {"region": "eu"}}});
-    playground
-        .apply([config_map("settings", &placement)])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [config_map("settings", &placement)]).await;
     assert_eq!(propagation(&playground, "ConfigMap", "settings"), "True");
     let kind = federated_type("ConfigMap");
     let patch = json!({"spec": {"template": {"data": {"colour": "red"}}}});
@@ -231,11 +219,7 @@ async fn an_unreachable_cluster_that_is_not_placed_is_in_nobodys_way() {
 #[tokio::test(start_paused = true)]
 async fn a_life_cycle_in_many_clusters() {
     let playground = shop(40).await;
-    playground
-        .apply([config_map("settings", &everywhere())])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [config_map("settings", &everywhere())]).await;
     let holders = || {
         playground
             .members()
@@ -375,8 +359,7 @@ async fn a_copy_whose_label_a_user_changes_is_adopted_again_or_left_alone() {
         let playground = production(1, Options::default().adoption(adoption)).await;
         open_shop(&playground).await;
         let settings = config_map("settings", &everywhere());
-        playground.apply([settings]).await.unwrap();
-        playground.settle(PATIENCE).await.unwrap();
+        place(&playground, [settings]).await;
         let made = copy(&playground, "member-1", "settings").unwrap();
         let labels = json!({well_known::MANAGED_LABEL: label});
         let change = json!({"metadata": {"labels": labels}, "data": {"colour": "green"}});
@@ -437,11 +420,7 @@ pub(crate) async fn delete_in(playground: &Playground, member: &str) {
 #[tokio::test(start_paused = true)]
 async fn a_copy_whose_label_is_set_to_false_is_left_alone_even_by_deletion() {
     let playground = shop(2).await;
-    playground
-        .apply([config_map("settings", &everywhere())])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [config_map("settings", &everywhere())]).await;
     let opt_out = json!({"metadata": {"labels": {well_known::MANAGED_LABEL: "false"}}, "data": {"colour": "green"}});
     playground
         .patch_in_member("member-1", &config_maps(), &name("settings"), &opt_out)

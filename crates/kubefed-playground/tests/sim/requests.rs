@@ -56,8 +56,7 @@ async fn creation_costs_four_requests_and_a_change_two_besides_one_for_each_copy
                 _ => ("deployments", ".apps"),
             };
             let federated = format!("federated{plural}.types.kubefed.io");
-            playground.apply([object]).await.unwrap();
-            playground.settle(PATIENCE).await.unwrap();
+            place(&playground, [object]).await;
             expect(
                 &playground,
                 &[
@@ -122,20 +121,12 @@ async fn creation_costs_four_requests_and_a_change_two_besides_one_for_each_copy
 #[tokio::test(start_paused = true)]
 async fn an_edit_of_one_clusters_overrides_reaches_that_cluster_alone() {
     let mut playground = shop(3).await;
-    playground
-        .apply([deployment("web", &everywhere())])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [deployment("web", &everywhere())]).await;
     for replicas in [2, 3] {
         forget_requests(&playground);
         let overrides = override_of("member-2", "/spec/replicas", &json!(replicas));
         let overrides = json!({"spec": {"overrides": overrides}});
-        playground
-            .patch(&federated_type("Deployment"), &name("web"), &overrides)
-            .await
-            .unwrap();
-        playground.settle(PATIENCE).await.unwrap();
+        change(&playground, "Deployment", "web", &overrides).await;
         expect(
             &playground,
             &[
@@ -222,14 +213,14 @@ async fn a_settled_world_writes_nothing_but_the_heartbeat_of_clusters() {
 async fn check_settled_world(clusters: usize, hours: usize) {
     let playground = production(clusters, Options::default()).await;
     open_shop(&playground).await;
-    playground
-        .apply([
+    place(
+        &playground,
+        [
             config_map("settings", &everywhere()),
             deployment("web", &everywhere()),
-        ])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+        ],
+    )
+    .await;
     tokio::time::sleep(seconds(60)).await;
     for _ in 0..hours {
         forget_requests(&playground);
@@ -270,11 +261,11 @@ async fn latencies(playground: &Playground, changes: usize) -> Vec<Duration> {
 async fn slow_fleet(members: usize) -> Playground {
     let playground = production(members, Options::default()).await;
     open_shop(&playground).await;
-    playground
-        .apply((0..10).map(|n| config_map(&format!("settings-{n}"), &everywhere())))
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(
+        &playground,
+        (0..10).map(|n| config_map(&format!("settings-{n}"), &everywhere())),
+    )
+    .await;
     for (_, member) in playground.members() {
         member.inject(Fault::new(Effect::Delay(Duration::from_millis(20))));
     }
@@ -365,11 +356,11 @@ async fn a_member_that_hangs_while_it_is_ready_delays_nobody() {
 async fn an_outage_costs_little() {
     let playground = start(PlaygroundOptions::default().members(3)).await;
     open_shop(&playground).await;
-    playground
-        .apply((0..10).map(|n| config_map(&format!("settings-{n}"), &everywhere())))
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(
+        &playground,
+        (0..10).map(|n| config_map(&format!("settings-{n}"), &everywhere())),
+    )
+    .await;
     let member = playground.member("member-2").unwrap();
     let down = member.inject(Fault::new(Effect::Refuse));
     until("it is reported", || !ready(&playground, "member-2")).await;
@@ -382,11 +373,7 @@ async fn an_outage_costs_little() {
         "nothing is tried while it is known to be down"
     );
     let patch = json!({"spec": {"template": {"data": {"colour": "red"}}}});
-    playground
-        .patch(&federated_type("ConfigMap"), &name("settings-3"), &patch)
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    change(&playground, "ConfigMap", "settings-3", &patch).await;
     forget_requests(&playground);
     member.lift(down);
     until("it is ready", || ready(&playground, "member-2")).await;
