@@ -61,7 +61,7 @@ pub struct ControlPlane {
     shutdown: watch::Sender<bool>,
     reconciling: JoinSet<()>,
     /// Loops that have no end of their own and hold nothing half done.
-    _endless: JoinSet<()>,
+    _background: JoinSet<()>,
 }
 
 impl ControlPlane {
@@ -82,7 +82,7 @@ impl ControlPlane {
         let provider = KubeFedClusters::watch(client.clone(), &options.namespace);
         let clusters = Arc::clone(provider.objects());
         let host = Host::new(client.clone(), options.host_deadline);
-        let (events, recorders) = Recorder::start(&host, clock);
+        let (events, recorders) = Recorder::lanes(&host, clock);
         let context = Arc::new(Context {
             host,
             fleet: Fleet::start(provider, connect, fleet.clock(clock)),
@@ -95,18 +95,18 @@ impl ControlPlane {
         });
         let (shutdown, stopped) = watch::channel(false);
         let type_configs = Arc::new(TypeConfigs::new(Arc::clone(&context)));
-        let (mut reconciling, mut endless) = (JoinSet::new(), JoinSet::new());
+        let (mut reconciling, mut background) = (JoinSet::new(), JoinSet::new());
         reconciling.spawn(Arc::clone(&type_configs).run(stopped));
-        endless.spawn(ClusterHealth::new(Arc::clone(&context), clusters).run());
+        background.spawn(ClusterHealth::new(Arc::clone(&context), clusters).run());
         for recorder in recorders {
-            endless.spawn(recorder.run());
+            background.spawn(recorder.run());
         }
         Self {
             context,
             type_configs,
             shutdown,
             reconciling,
-            _endless: endless,
+            _background: background,
         }
     }
 

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::host::Host;
+use crate::host::{Host, HostError};
 
 /// Events that are written at once. Those about one object are written one after another.
 const LANES: usize = 8;
@@ -32,6 +32,10 @@ const REPEATED: Duration = Duration::from_secs(3600);
 /// A trouble that lasts is written this often, which keeps its event from expiring.
 const AGAIN: Duration = Duration::from_secs(1800);
 
+/// A change of its cause is written this often at most, so that causes that alternate do not use up
+/// what may be written about their object.
+const AGAIN_CHANGED: Duration = Duration::from_secs(60);
+
 /// Writes about one object at once, and how often one more; those of the original's spam filter.
 const BURST: u32 = 25;
 const REFILL: Duration = Duration::from_secs(300);
@@ -39,8 +43,8 @@ const REFILL: Duration = Duration::from_secs(300);
 /// A message has this many bytes at most, like the note of an event of `events.k8s.io`.
 const MESSAGE_MAX: usize = 1024;
 
-/// A name has 253 characters at most, of which the time takes 17.
-const OBJECT_NAME_MAX: usize = 236;
+/// A name has 253 characters at most, of which the time takes 17, and a number as many at most.
+const OBJECT_NAME_MAX: usize = 219;
 
 /// The object that an event is about, and who says it.
 #[derive(Clone, Debug)]
@@ -135,8 +139,7 @@ struct Subject {
 }
 
 struct Said {
-    /// The event, unless it was not there any more.
-    event: Option<QualifiedName>,
+    event: QualifiedName,
     message: u64,
     first: Instant,
     written: Instant,
@@ -151,7 +154,7 @@ struct Allowance {
 
 impl Recorder {
     /// Where to say something, and those who write it, each to be run.
-    pub(crate) fn start(host: &Host, clock: Clock) -> (Events, Vec<Self>) {
+    pub(crate) fn lanes(host: &Host, clock: Clock) -> (Events, Vec<Self>) {
         let (lanes, recorders): (Vec<_>, _) = (0..LANES)
             .map(|number| {
                 let (sender, notes) = mpsc::channel(WAITING_MAX / LANES);
@@ -195,44 +198,47 @@ impl Recorder {
         let repeated = match self.said.get_mut(&subject) {
             Some(said) if now - said.first < REPEATED => {
                 said.count += 1;
-                if note.lasts && said.message == message && now - said.written < AGAIN {
+                let again = if said.message == message {
+                    AGAIN
+                } else {
+                    AGAIN_CHANGED
+                };
+                if note.lasts && now - said.written < again {
                     return;
                 }
-                said.event.clone().zip(Some(said.count))
+                Some((said.event.clone(), said.count))
             }
             _ => None,
         };
         if !self.is_allowed(&about.uid, now) {
             return;
         }
-        let events = ResourceType::namespaced("", "v1", "Event", "events");
-        let written = if let Some((name, count)) = &repeated {
+        let level_of = if note.warning { "warning" } else { "normal" };
+        tracing::info!(name = %about.name, kind = about.kind.kind, reason = note.reason, "{level_of}: {text}");
+        if let Some((name, count)) = repeated {
             let patch = json!({"count": count, "lastTimestamp": self.time(), "message": text});
-            let patched = self.host.patch(&events, name, None, &patch).await;
-            patched.map(|_| {
-                if let Some(said) = self.said.get_mut(&subject) {
-                    (said.written, said.message) = (now, message);
-                }
-            })
-        } else {
-            let (name, event) = self.event(about, &note, &text);
-            let created = self.host.create(&events, name.namespace(), &event).await;
-            created.map(|_| self.remember(subject.clone(), name, message, now))
-        };
-        if let Err(error) = written {
-            // It may have expired; the next repetition is a new event.
-            if let Some(said) = self.said.get_mut(&subject) {
-                said.event = None;
+            let patched = self.host.patch(&events(), &name, None, &patch).await;
+            match (patched, self.said.get_mut(&subject)) {
+                (Ok(_), Some(said)) => return (said.written, said.message) = (now, message),
+                // It has expired, and is told anew.
+                (Err(error), _) if error.is_not_found() => {}
+                (Err(error), _) => return not_written(about, &error),
+                (Ok(_), None) => return,
             }
-            tracing::debug!(name = %about.name, %error, "an event was not written");
+        }
+        let (name, event) = self.event(about, &note, &text);
+        match self.host.create(&events(), name.namespace(), &event).await {
+            Ok(_) => self.remember(subject, name, message, now),
+            Err(error) => not_written(about, &error),
         }
     }
 
     fn event(&mut self, about: &About, note: &Note, message: &str) -> (QualifiedName, Value) {
         self.number += LANES;
-        let nanos = self.clock.now().0.as_nanosecond() + self.number as i128;
+        let nanos = self.clock.now().0.as_nanosecond();
+        let number = self.number;
         let object: String = about.name.name().chars().take(OBJECT_NAME_MAX).collect();
-        let name = format!("{object}.{nanos:x}");
+        let name = format!("{object}.{nanos:x}.{number:x}");
         let namespace = about.name.namespace().unwrap_or("default");
         let time = self.time();
         let event = json!({
@@ -259,7 +265,7 @@ impl Recorder {
     fn remember(&mut self, subject: Subject, event: QualifiedName, message: u64, now: Instant) {
         let subject = Arc::new(subject);
         let said = Said {
-            event: Some(event),
+            event,
             message,
             first: now,
             written: now,
@@ -296,6 +302,14 @@ impl Recorder {
         allowance.left = allowance.left.saturating_sub(1);
         allowed
     }
+}
+
+fn events() -> ResourceType {
+    ResourceType::namespaced("", "v1", "Event", "events")
+}
+
+fn not_written(about: &About, error: &HostError) {
+    tracing::debug!(name = %about.name, %error, "an event was not written");
 }
 
 fn digest(text: &str) -> u64 {

@@ -294,7 +294,7 @@ fn keep(federation: &Federation, member: &Member, copy: &ObservedCopy, record: &
     let recorded = record.version(&member.name);
     let recorded_text = recorded.map(ToString::to_string).unwrap_or_default();
     // A write that would change nothing is left out: foreign writes to parts that are not ours, and
-    // edits of another cluster's overrides, would otherwise cost one each.
+    // edits of another cluster's overrides that the record knows nothing of, would cost one each.
     if !needs_update(&recorded_text, &object, body) || same_but_for_the_server(&object, body) {
         return Action::UpToDate { version };
     }

@@ -32,22 +32,23 @@ impl Record {
     }
 
     /// Like [`Record::read`]; but where only overrides differ, what was recorded still holds for the
-    /// clusters whose own are as they were. `then` are the overrides of the time of the record. (The
-    /// original writes to every cluster after an edit of one cluster's overrides.)
+    /// clusters whose own are as they were. `then` is what the copies were made from when `stored` was
+    /// written. (The original writes to every cluster after an edit of one cluster's overrides.)
     pub fn read_by_cluster(
         stored: &PropagatedVersionStatus,
         hashes: &Hashes,
-        then: &OverrideDigests,
-        now: &OverrideDigests,
+        then: &CopyInputs,
+        now: &CopyInputs,
     ) -> Self {
-        if !is_current(stored, hashes) && hashes.template.matches(&stored.template_version) {
-            let mut record = Self::of_versions(stored);
-            record
-                .versions
-                .retain(|cluster, _| then.0.get(cluster) == now.0.get(cluster));
-            return record;
+        if is_current(stored, hashes) || !hashes.template.matches(&stored.template_version) {
+            return Self::read(stored, hashes);
         }
-        Self::read(stored, hashes)
+        let mut record = Self::of_versions(stored);
+        record.versions.retain(|cluster, _| {
+            then.retain_replicas == now.retain_replicas
+                && then.overrides.get(cluster) == now.overrides.get(cluster)
+        });
+        record
     }
 
     fn of_versions(stored: &PropagatedVersionStatus) -> Self {
@@ -77,30 +78,36 @@ impl FromIterator<(ClusterName, ObjectVersion)> for Record {
     }
 }
 
-/// The overrides of each cluster by a digest, which tells whether an edit concerns a cluster.
+/// What copies are made from besides the template, by digests: an edit of it concerns those clusters
+/// whose digests differ.
 ///
-/// It is compared within one process only, so it need not be stable over releases.
+/// They are compared within one process only, so they need not be stable over releases.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct OverrideDigests(BTreeMap<ClusterName, u64>);
+pub struct CopyInputs {
+    retain_replicas: u64,
+    overrides: BTreeMap<ClusterName, u64>,
+}
 
-impl OverrideDigests {
+impl CopyInputs {
     /// Those of a federated object, readable or not. Linear in the length of the overrides.
     pub fn of(object: &FederatedObject) -> Self {
+        let spec = &object.as_value()["spec"];
         let mut entries = BTreeMap::<ClusterName, DefaultHasher>::new();
-        let overrides = object.as_value()["spec"]["overrides"].as_array();
-        for entry in overrides.into_iter().flatten() {
+        for entry in spec["overrides"].as_array().into_iter().flatten() {
             if let Some(cluster) = entry["clusterName"].as_str() {
                 // The keys of this hasher are fixed, unlike those of `RandomState`.
-                let hasher = entries.entry(cluster.into()).or_default();
-                hash(entry, hasher);
+                hash(entry, entries.entry(cluster.into()).or_default());
             }
         }
+        let mut retain_replicas = DefaultHasher::new();
+        hash(&spec["retainReplicas"], &mut retain_replicas);
         let digests = entries.into_iter();
-        Self(
-            digests
+        Self {
+            retain_replicas: retain_replicas.finish(),
+            overrides: digests
                 .map(|(name, hasher)| (name, hasher.finish()))
                 .collect(),
-        )
+        }
     }
 }
 

@@ -10,7 +10,8 @@ use crate::nested::{nested, text};
 
 /// The two hashes of one federated object, as a PropagatedVersion holds them.
 ///
-/// A version that was recorded under other hashes says nothing about the object any more.
+/// A version that was recorded under another template says nothing about the object any more, and
+/// under other overrides only what [`Record::read_by_cluster`](crate::Record::read_by_cluster) allows.
 ///
 /// ```
 /// use kubefed_propagation::Hashes;

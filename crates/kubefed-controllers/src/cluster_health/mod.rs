@@ -103,7 +103,10 @@ impl ClusterHealth {
 
     /// Says what is wrong with a cluster; the recorder says the same thing seldom.
     fn tell(&self, name: &QualifiedName, uid: Option<&str>, health: &Health) {
-        let cause = health.cause().unwrap_or_default();
+        // After a start it is not known until the first probe.
+        let Some(cause) = health.cause() else {
+            return;
+        };
         let note = match health.state() {
             ClusterState::Malformed => Note::warning(
                 "MalformedClusterConfig",

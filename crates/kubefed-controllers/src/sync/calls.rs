@@ -8,7 +8,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use kubefed_api::{ClusterName, QualifiedName};
-use kubefed_propagation::Decision;
+use kubefed_propagation::{Decision, Observation};
 use kubefed_runtime::{Dispatcher, FairQueue, ReconcileKey};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -42,7 +42,35 @@ pub(super) struct LateCalls(mpsc::UnboundedReceiver<BoxFuture<'static, ()>>);
 pub(super) struct Call {
     pub(super) cluster: ClusterName,
     pub(super) decision: Decision,
+    /// Of the federated object that was decided on.
+    pub(super) generation: i64,
     pub(super) settled: BoxFuture<'static, Settled>,
+}
+
+/// How a late call ended.
+pub(super) struct Late {
+    begun: &'static str,
+    generation: i64,
+    pub(super) settled: Settled,
+}
+
+impl Late {
+    /// Whether this is the answer to a decision that is made once more, since nothing tells its end but
+    /// the call: what a direct read found, or that a creation was refused for good.
+    pub(super) fn answers(
+        &self,
+        decision: &Decision,
+        generation: i64,
+        observed: &Observation,
+    ) -> bool {
+        let same = self.generation == generation && self.begun == decision.action.name();
+        same && self.settled.has_ended_well()
+            && match (self.settled.version(), observed) {
+                (Some(version), Observation::Managed(copy)) => copy.version() == version,
+                (Some(_), _) => false,
+                (None, _) => true,
+            }
+    }
 }
 
 #[derive(Default)]
@@ -50,7 +78,7 @@ struct State {
     /// What late calls are about: the clusters by the object's name there.
     under_way: BTreeMap<QualifiedName, BTreeSet<ClusterName>>,
     /// How late calls ended, until somebody tells.
-    ended: BTreeMap<QualifiedName, BTreeMap<ClusterName, Settled>>,
+    ended: BTreeMap<QualifiedName, BTreeMap<ClusterName, Late>>,
     /// Clusters that are not waited for, since a call took longer than that.
     slow: BTreeSet<ClusterName>,
 }
@@ -75,7 +103,7 @@ impl Calls {
     }
 
     /// How late calls about this object ended that nobody has told of.
-    pub(super) fn take_ended(&self, target: &QualifiedName) -> BTreeMap<ClusterName, Settled> {
+    pub(super) fn take_ended(&self, target: &QualifiedName) -> BTreeMap<ClusterName, Late> {
         lock(&self.state).ended.remove(target).unwrap_or_default()
     }
 
@@ -112,7 +140,7 @@ impl Calls {
         let all = async {
             while let Some((cluster, ended)) = awaited.next().await {
                 unanswered.remove(&cluster);
-                settled.insert(cluster, ended);
+                settled.insert(cluster, ended.settled);
             }
         };
         // The calls themselves go on, so nothing is lost when the time is up.
@@ -139,20 +167,26 @@ impl Calls {
     /// Whoever answers soon, and be it by refusing, is waited for again.
     fn judged(&self, call: Call) -> Judged {
         let (state, dispatcher) = (Arc::clone(&self.state), self.dispatcher.clone());
-        let begun = Instant::now();
+        let since = Instant::now();
+        let (begun, generation) = (call.decision.action.name(), call.generation);
         Box::pin(async move {
             let settled = call.settled.await;
-            if begun.elapsed() < PATIENCE && !dispatcher.is_paused(&call.cluster) {
+            if since.elapsed() < PATIENCE && !dispatcher.is_paused(&call.cluster) {
                 lock(&state).slow.remove(&call.cluster);
             }
-            (call.cluster, settled)
+            let late = Late {
+                begun,
+                generation,
+                settled,
+            };
+            (call.cluster, late)
         })
     }
 
     fn hand_over(&self, key: ReconcileKey, target: QualifiedName, call: Judged) {
         let (state, queue) = (Arc::clone(&self.state), self.queue.clone());
         let ending = async move {
-            let (cluster, settled) = call.await;
+            let (cluster, ended) = call.await;
             let mut state = lock(&state);
             if let Some(clusters) = state.under_way.get_mut(&target) {
                 clusters.remove(&cluster);
@@ -160,9 +194,9 @@ impl Calls {
                     state.under_way.remove(&target);
                 }
             }
-            let retried = settled.is_retried();
-            let ended = state.ended.entry(target).or_default();
-            ended.insert(cluster, settled);
+            let retried = ended.settled.is_retried();
+            let all = state.ended.entry(target).or_default();
+            all.insert(cluster, ended);
             drop(state);
             if retried {
                 queue.add_after(key, RETRY);
@@ -175,7 +209,7 @@ impl Calls {
     }
 }
 
-type Judged = BoxFuture<'static, (ClusterName, Settled)>;
+type Judged = BoxFuture<'static, (ClusterName, Late)>;
 
 impl LateCalls {
     /// Drives late calls, for as long as it is polled. Dropping it cancels them.

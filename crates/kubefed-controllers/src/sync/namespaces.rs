@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kubefed_api::{ClusterSelection, QualifiedName};
 use kubefed_informer::{Lookup, RawObject, Store};
-use kubefed_propagation::{NamespaceFederation, Scope};
+use kubefed_propagation::{Action, Decision, NamespaceFederation, Scope};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -40,10 +40,17 @@ impl Sync {
         }
     }
 
-    /// How long an object need not try yet to be created in clusters, because its namespace is about
-    /// to be. Whoever applies an object together with its namespace would see it fail otherwise.
-    pub(super) fn until_namespace_is_reported(&self, object: &QualifiedName) -> Option<Duration> {
-        let namespace = object.namespace()?;
+    /// How long copies need not be created yet, because their namespace is about to be. Whoever applies
+    /// an object together with its namespace would see that fail otherwise.
+    pub(super) fn until_namespace_is_reported(
+        &self,
+        object: &QualifiedName,
+        decisions: &[Decision],
+    ) -> Option<Duration> {
+        let creates = |decision: &Decision| matches!(decision.action, Action::Create { .. });
+        let namespace = object
+            .namespace()
+            .filter(|_| decisions.iter().any(creates))?;
         // Read while the entries are held, so that no report comes in between unnoticed.
         let mut unreported = self.unreported.entries();
         let Some(generation) = self.unreported_generation(namespace) else {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use kubefed_api::{ClusterName, FederatedObject, PropagationStatus, QualifiedName};
+use kubefed_api::{ClusterName, FederatedObject, ObjectVersion, PropagationStatus, QualifiedName};
 use kubefed_propagation::{
     Action, Decision, Failure, Member, Observation, Outcome, Waiting, decide, decide_orphan,
     hold_after, hold_before,
@@ -13,7 +13,7 @@ use kubefed_propagation::{
 use kubefed_runtime::{Dispatched, MemberObject, ReconcileKey, Requeue};
 
 use super::Sync;
-use super::calls::Call;
+use super::calls::{Call, Late};
 use super::observe::{FIRST_LIST, HostObject, World};
 use crate::Options;
 use crate::events::Note;
@@ -29,6 +29,7 @@ const ROUNDS: usize = 4;
 const RECHECK: Duration = Duration::from_secs(60);
 
 /// What became of the decision for one cluster.
+#[derive(Clone)]
 pub(super) struct Settled {
     pub(super) decision: Decision,
     pub(super) outcome: Option<Outcome>,
@@ -41,6 +42,8 @@ enum Due {
     Nothing,
     /// The decision is carried out after the host object names the cluster.
     Inventory,
+    /// The decision is carried out after the namespace was reported on.
+    Namespace,
     /// A call is under way, and its end brings the object back.
     Answer,
 }
@@ -51,6 +54,14 @@ impl Settled {
             decision,
             outcome,
             due: Due::Nothing,
+        }
+    }
+
+    fn due(decision: Decision, due: Due) -> Self {
+        Self {
+            decision,
+            outcome: None,
+            due,
         }
     }
 
@@ -92,6 +103,21 @@ impl Settled {
         self.due == Due::Answer && self.outcome.is_some()
     }
 
+    /// Whether it is known what became of it, and there is nothing to try again.
+    pub(super) fn has_ended_well(&self) -> bool {
+        self.due == Due::Nothing && !matches!(self.outcome, Some(Outcome::Failed { .. }))
+    }
+
+    /// The version of the copy that is as desired.
+    pub(super) fn version(&self) -> Option<&ObjectVersion> {
+        match (&self.outcome, &self.decision.action) {
+            (Some(Outcome::Applied { version, .. }), _) | (None, Action::UpToDate { version }) => {
+                Some(version)
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn is_applied(&self) -> bool {
         matches!(self.outcome, Some(Outcome::Applied { .. }))
     }
@@ -103,9 +129,8 @@ impl Sync {
             self.tell_invalid_name(name);
             return Requeue::OnChange;
         }
-        let late = self.calls.take_ended(&self.target_name(name));
         match self.host_object(name) {
-            HostObject::Present(object) => self.reconcile_object(object, &late).await,
+            HostObject::Present(object) => self.reconcile_object(object).await,
             HostObject::Absent => self.free_orphans(name).await,
             HostObject::Unknown(why) => {
                 tracing::debug!(%name, why, "the federated object is not known");
@@ -118,30 +143,21 @@ impl Sync {
         }
     }
 
-    async fn reconcile_object(
-        self: &Arc<Self>,
-        mut object: Arc<FederatedObject>,
-        late: &BTreeMap<ClusterName, Settled>,
-    ) -> Requeue {
+    async fn reconcile_object(self: &Arc<Self>, mut object: Arc<FederatedObject>) -> Requeue {
         if object.is_deleting() && !object.has_sync_finalizer() {
             return Requeue::OnChange;
         }
         let world = Arc::new(self.observe(&object));
         let decisions = world.decide();
-        if decisions
-            .iter()
-            .any(|decision| matches!(decision.action, Action::Create { .. }))
-            && let Some(wait) = self.until_namespace_is_reported(object.name())
-        {
-            return Requeue::After(wait);
-        }
         if let Some(patch) = hold_before(
             &object,
             &world.inventory,
             world.members.iter().map(|(m, _)| m.name()).zip(&decisions),
         ) {
             object = match self.patch_object(&object, &patch).await {
-                Ok(object) => object,
+                Ok(held) if held.generation() == object.generation() => held,
+                // The host changed on the way what is desired.
+                Ok(_) => return Requeue::After(Options::OUTDATED),
                 Err(error) => {
                     let (subject, cause) = ("Failed to ensure finalizer", format!(": {error}"));
                     let note = Note::warning("EnsureFinalizerError", subject, cause);
@@ -152,8 +168,16 @@ impl Sync {
                 }
             };
         }
-        let settled = self.carry_out(&object, &world, decisions).await;
-        self.tell(&object, &world, late, &settled);
+        let late = self.calls.take_ended(&self.target_name(object.name()));
+        let wait = self.until_namespace_is_reported(object.name(), &decisions);
+        let carried_out = self.carry_out(&object, &world, decisions, &late, wait.is_some());
+        let settled = carried_out.await;
+        self.tell(&object, &world, &late, &settled);
+        if let Some(wait) = wait {
+            // What became of the others is reported together with what becomes of these.
+            let recorded = self.record(&object, &world, &settled).await;
+            return recorded.map_or(Requeue::Failed, |()| Requeue::After(wait));
+        }
         let (recorded, reported) = futures::join!(
             self.record(&object, &world, &settled),
             self.report(&object, &world, &settled),
@@ -186,15 +210,25 @@ impl Sync {
         object: &FederatedObject,
         world: &Arc<World>,
         decisions: Vec<Decision>,
+        late: &BTreeMap<ClusterName, Late>,
+        namespace_is_due: bool,
     ) -> BTreeMap<ClusterName, Settled> {
-        let held = object.inventory();
+        let (held, generation) = (object.inventory(), object.generation());
         let target = self.target_name(object.name());
         let mut settled = BTreeMap::new();
         let mut calls = Vec::new();
         for (index, decision) in decisions.into_iter().enumerate() {
-            let cluster = world.members[index].0.name();
+            let (member, observed) = &world.members[index];
+            let cluster = member.name();
+            let creates = matches!(decision.action, Action::Create { .. });
+            let answer = late.get(cluster);
+            let answer = answer.filter(|late| late.answers(&decision, generation, observed));
             if self.calls.are_under_way(cluster, &target) {
                 settled.insert(cluster.clone(), Settled::unanswered(decision));
+            } else if let Some(late) = answer {
+                settled.insert(cluster.clone(), late.settled.clone());
+            } else if creates && namespace_is_due {
+                settled.insert(cluster.clone(), Settled::due(decision, Due::Namespace));
             } else if decision.action.reads() || decision.action.writes() {
                 let held = held.contains(cluster);
                 let (sync, world) = (Arc::clone(self), Arc::clone(world));
@@ -208,6 +242,7 @@ impl Sync {
                 calls.push(Call {
                     cluster: cluster.clone(),
                     decision,
+                    generation,
                     settled: call.boxed(),
                 });
             } else {
@@ -247,11 +282,7 @@ impl Sync {
                 Action::Create { .. } | Action::Adopt { .. }
             );
             if creates && !held {
-                return Settled {
-                    decision,
-                    outcome: None,
-                    due: Due::Inventory,
-                };
+                return Settled::due(decision, Due::Inventory);
             }
             if decision.action.writes() {
                 match self.context.dispatcher.write(&copy, &decision.action).await {
@@ -314,9 +345,9 @@ impl Sync {
         world: &World,
         settled: &BTreeMap<ClusterName, Settled>,
     ) -> Result<(), HostError> {
-        let (Ok(hashes), false) = (world.federation.hashes(), object.is_deleting()) else {
+        if object.is_deleting() {
             return Ok(());
-        };
+        }
         if world.federation.placement().undetermined().is_some() {
             return Ok(());
         }
@@ -326,16 +357,12 @@ impl Sync {
             if settled.decision.is_selected() {
                 selected.insert(cluster.clone());
             }
-            match (&settled.outcome, &settled.decision.action) {
-                (Some(Outcome::Applied { version, .. }), _)
-                | (None, Action::UpToDate { version }) => {
-                    produced.insert(cluster.clone(), version.clone());
-                }
-                _ => {}
+            if let Some(version) = settled.version() {
+                produced.insert(cluster.clone(), version.clone());
             }
         }
         self.records
-            .store(object, hashes, &selected, &produced)
+            .store(object, &world.federation, &selected, &produced)
             .await
     }
 
@@ -387,6 +414,8 @@ impl Sync {
             Explanation::default(),
         );
         let target = self.target_name(name);
+        // Their object is gone, and with it whom to tell.
+        drop(self.calls.take_ended(&target));
         let mut calls = Vec::new();
         for (member, copy) in self.orphans(&target) {
             let decision = decide_orphan(&member, &Observation::Managed(copy));
@@ -403,6 +432,7 @@ impl Sync {
             calls.push(Call {
                 cluster,
                 decision,
+                generation: 0,
                 settled: call.boxed(),
             });
         }

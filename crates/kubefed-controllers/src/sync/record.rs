@@ -7,7 +7,7 @@ use kubefed_api::{
     ClusterName, FederatedObject, ObjectVersion, PropagatedVersionStatus, QualifiedName,
     ResourceType,
 };
-use kubefed_propagation::{Hashes, OverrideDigests, Record, next_versions};
+use kubefed_propagation::{CopyInputs, Federation, Hashes, Record, next_versions};
 use serde_json::{Value, json};
 
 use crate::host::{Host, HostError};
@@ -33,8 +33,8 @@ struct Stored {
     resource_version: String,
     owner_uid: String,
     status: PropagatedVersionStatus,
-    /// The overrides that the versions are of; `None` where that is not known, as after a start.
-    overrides: Option<OverrideDigests>,
+    /// What the versions are made from; `None` where that is not known, as after a start.
+    inputs: Option<CopyInputs>,
 }
 
 impl VersionRecords {
@@ -77,16 +77,12 @@ impl VersionRecords {
         let Some(stored) = entry.filter(|stored| stored.owner_uid == object.uid()) else {
             return Record::empty();
         };
-        if let Some(then) = &stored.overrides
-            && !hashes.matches(
-                &stored.status.template_version,
-                &stored.status.overrides_version,
-            )
-        {
-            let now = OverrideDigests::of(object);
-            return Record::read_by_cluster(&stored.status, hashes, then, &now);
+        match &stored.inputs {
+            Some(then) if !stored.is_of(hashes) => {
+                Record::read_by_cluster(&stored.status, hashes, then, &CopyInputs::of(object))
+            }
+            _ => Record::read(&stored.status, hashes),
         }
-        Record::read(&stored.status, hashes)
     }
 
     /// Forgets a federated object that is gone; its version object goes by garbage collection.
@@ -94,15 +90,18 @@ impl VersionRecords {
         self.entries().remove(name);
     }
 
-    /// Stores what the clusters hold now. Until it succeeds the control plane's next start would read
-    /// every copy again.
+    /// Stores what the clusters hold now of a federation, which `object` may be newer than. Until it
+    /// succeeds the control plane's next start would read every copy again.
     pub(crate) async fn store(
         &self,
         object: &FederatedObject,
-        hashes: &Hashes,
+        federation: &Federation,
         selected: &BTreeSet<ClusterName>,
         produced: &BTreeMap<ClusterName, ObjectVersion>,
     ) -> Result<(), HostError> {
+        let Ok(hashes) = federation.hashes() else {
+            return Ok(());
+        };
         let mut failure = None;
         for _ in 0..ATTEMPTS {
             let entry = self.entries().get(object.name()).cloned();
@@ -111,7 +110,7 @@ impl VersionRecords {
                 .filter(|stored| stored.owner_uid == object.uid());
             let stored = ours.map(|stored| &stored.status);
             let Some(next) = next_versions(stored, hashes, selected, produced) else {
-                self.learn_overrides(object);
+                self.learn_inputs(federation.object());
                 return Ok(());
             };
             let written = match ours {
@@ -119,7 +118,10 @@ impl VersionRecords {
                 None => self.create(object, &next).await,
             };
             match written {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.learn_inputs(federation.object());
+                    return Ok(());
+                }
                 Err(error) if error.is_conflict() || error.is_already_exists() => {
                     match self.refresh(object).await? {
                         Owner::Ourselves => failure = Some(error),
@@ -138,11 +140,10 @@ impl VersionRecords {
         failure.map_or(Ok(()), Err)
     }
 
-    /// The stored versions are of what the object says now.
-    fn learn_overrides(&self, object: &FederatedObject) {
+    /// The stored versions are of what the object says.
+    fn learn_inputs(&self, object: &FederatedObject) {
         if let Some(stored) = self.entries().get_mut(object.name()) {
-            let overrides = &mut stored.overrides;
-            overrides.get_or_insert_with(|| OverrideDigests::of(object));
+            stored.inputs.get_or_insert_with(|| CopyInputs::of(object));
         }
     }
 
@@ -178,13 +179,21 @@ impl VersionRecords {
             .host
             .replace_status(&self.kind, &self.name(object), &body)
             .await?;
+        let mut entries = self.entries();
+        // Under the same hashes some copies may be older than the write, and so are their inputs.
+        let earlier = entries.remove(object.name());
+        let earlier = earlier.filter(|stored| stored.owner_uid == object.uid());
+        let earlier = earlier.filter(|stored| {
+            stored.status.template_version == next.template_version
+                && stored.status.overrides_version == next.overrides_version
+        });
         let stored = Stored {
             resource_version: text(&written["metadata"]["resourceVersion"]),
             owner_uid: object.uid().to_owned(),
             status: next.clone(),
-            overrides: Some(OverrideDigests::of(object)),
+            inputs: earlier.and_then(|stored| stored.inputs),
         };
-        self.entries().insert(object.name().clone(), stored);
+        entries.insert(object.name().clone(), stored);
         Ok(())
     }
 
@@ -256,13 +265,20 @@ impl Owner {
 }
 
 impl Stored {
+    fn is_of(&self, hashes: &Hashes) -> bool {
+        hashes.matches(
+            &self.status.template_version,
+            &self.status.overrides_version,
+        )
+    }
+
     fn read(object: &Value) -> Self {
         let metadata = &object["metadata"];
         Self {
             resource_version: text(&metadata["resourceVersion"]),
             owner_uid: text(&metadata["ownerReferences"][0]["uid"]),
             status: serde_json::from_value(object["status"].clone()).unwrap_or_default(),
-            overrides: None,
+            inputs: None,
         }
     }
 }

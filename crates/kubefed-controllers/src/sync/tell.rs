@@ -11,6 +11,7 @@ use kubefed_propagation::{
 };
 
 use super::Sync;
+use super::calls::Late;
 use super::observe::{HostObject, World};
 use super::reconcile::Settled;
 use crate::events::{About, Note};
@@ -122,7 +123,7 @@ impl Sync {
         &self,
         object: &FederatedObject,
         world: &World,
-        late: &BTreeMap<ClusterName, Settled>,
+        late: &BTreeMap<ClusterName, Late>,
         settled: &BTreeMap<ClusterName, Settled>,
     ) {
         let about = self.about(object);
@@ -140,7 +141,8 @@ impl Sync {
             .map(|(member, observation)| (member.name(), observation))
             .collect();
         let mut sayings = BTreeMap::<Saying, BTreeSet<&ClusterName>>::new();
-        for (cluster, settled) in late.iter().chain(settled) {
+        let late = late.iter().map(|(cluster, late)| (cluster, &late.settled));
+        for (cluster, settled) in late.chain(settled) {
             let observed = observed.get(cluster).copied();
             if let Some(saying) = of_a_cluster(object, world, observed, settled, &copy) {
                 sayings.entry(saying).or_default().insert(cluster);
@@ -214,14 +216,10 @@ fn of_a_cluster(
         Some((true, operation.failed, before, format!(": {message}")))
     };
     match (&settled.outcome, &decision.action) {
-        (Some(Outcome::Failed { failure, message }), _) if *failure == Failure::TimedOut => {
-            let before = format!("Failed to finish an operation on {copy} in");
-            Some((
-                true,
-                "OperationTimeoutError",
-                before,
-                format!(": {message}"),
-            ))
+        // Without the words, which differ while a cluster is left alone for a while.
+        (Some(Outcome::Failed { failure, .. }), _) if *failure == Failure::TimedOut => {
+            let before = format!("Failed to finish an operation on {copy} in time in");
+            Some((true, "OperationTimeoutError", before, String::new()))
         }
         (Some(Outcome::Failed { message, .. }), _) => failed(attempted, message),
         (_, Action::Refuse(refusal)) => match refusal.status {
@@ -241,21 +239,26 @@ fn of_a_cluster(
         // Before the first lists are answered, what is not known is no news.
         (None, Action::Wait(Waiting::Unknown(why))) if decision.is_selected() && !world.listing => {
             match why {
-                Ignorance::NotReady => {
-                    let before = "Cluster not ready:".to_owned();
-                    Some((true, "ClusterNotReady", before, String::new()))
-                }
-                Ignorance::NotSynced(why) => {
-                    let before = "Failed to retrieve cached cluster object in".to_owned();
-                    Some((true, "CachedRetrievalFailed", before, format!(": {why}")))
-                }
                 Ignorance::ReadFailed(_) | Ignorance::NoClient(_) => {
                     failed(attempted, &why.to_string())
                 }
+                Ignorance::NotReady | Ignorance::NotSynced(_) => Some(of_the_unknown(why)),
             }
         }
         _ => None,
     }
+}
+
+fn of_the_unknown(why: &Ignorance) -> Saying {
+    let (reason, before, after) = match why {
+        Ignorance::NotSynced(why) => (
+            "CachedRetrievalFailed",
+            "Failed to retrieve cached cluster object in",
+            format!(": {why}"),
+        ),
+        _ => ("ClusterNotReady", "Cluster not ready:", String::new()),
+    };
+    (true, reason, before.to_owned(), after)
 }
 
 fn operation(action: &Action) -> Option<&'static Operation> {

@@ -167,7 +167,7 @@ async fn objects_that_come_with_their_namespace_wait_for_it() {
 
 // Where nobody carries FederatedNamespaces out, the namespaces may be there all the same.
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_for_a_namespace_that_nobody_reports_on() {
+async fn a_namespace_that_nobody_reports_on_is_waited_for_once() {
     let playground = shop(1).await;
     let config = system("namespaces");
     let types = ResourceType::namespaced(
@@ -191,14 +191,79 @@ async fn nobody_waits_for_a_namespace_that_nobody_reports_on() {
         .patch(&federated_type("Namespace"), &namespace, &placement)
         .await
         .unwrap();
+    for (object, most) in [("settings", 6), ("more", 1)] {
+        let begun = Instant::now();
+        playground
+            .apply([config_map(object, &everywhere())])
+            .await
+            .unwrap();
+        until("the copy is there", || {
+            copy(&playground, "member-1", object).is_some()
+        })
+        .await;
+        assert!(
+            begun.elapsed() < seconds(most),
+            "{object}: {:?}",
+            begun.elapsed()
+        );
+    }
+}
+
+// What a slow cluster answers late is not asked again: not the body of a copy that is current, and not
+// whether a copy is gone.
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_answers_late_settles_too() {
+    let playground = shop(2).await;
+    place(&playground, [deployment("web", &everywhere())]).await;
+    let slow = Fault::new(Effect::Delay(seconds(2))).resource("deployments.apps");
+    playground.member("member-2").unwrap().inject(slow);
+    let overrides = override_of("member-2", "/metadata/annotations/a", &json!("b"));
+    let overrides = json!({"spec": {"overrides": overrides}});
+    change(&playground, "Deployment", "web", &overrides).await;
+    assert_eq!(
+        reported(&playground, "Deployment", "web"),
+        ["member-1", "member-2"]
+    );
+    forget_requests(&playground);
+    tokio::time::sleep(seconds(60)).await;
+    let asked = requests(&playground).get("get deployments.apps").copied();
+    assert!(asked.unwrap_or_default() <= 2, "{asked:?}");
     playground
-        .apply([config_map("settings", &everywhere())])
+        .delete(&federated_type("Deployment"), &name("web"))
         .await
         .unwrap();
-    until("the copy is there", || {
-        copy(&playground, "member-1", "settings").is_some()
+    until("it is gone", || {
+        host_object(&playground, "Deployment", "web").is_none()
     })
     .await;
+}
+
+// The original writes to every cluster after an edit of overrides, and here it must, too, if the edit
+// also ends what members keep.
+#[tokio::test(start_paused = true)]
+async fn replicas_that_are_retained_no_longer_are_written_with_the_next_overrides() {
+    let playground = shop(2).await;
+    let mut web = deployment("web", &everywhere());
+    web["spec"]["retainReplicas"] = json!(true);
+    place(&playground, [web]).await;
+    let scaled = json!({"spec": {"replicas": 7}});
+    let deployments = ResourceType::namespaced("apps", "v1", "Deployment", "deployments");
+    playground
+        .patch_in_member("member-1", &deployments, &name("web"), &scaled)
+        .await
+        .unwrap();
+    playground.settle(PATIENCE).await.unwrap();
+    tokio::time::sleep(seconds(60)).await;
+    let replicas = || {
+        let web =
+            cluster(&playground, "member-1").object("deployments.apps", Some(NAMESPACE), "web");
+        web.unwrap()["spec"]["replicas"].clone()
+    };
+    assert_eq!(replicas(), 7, "they are retained");
+    let overrides = override_of("member-2", "/spec/minReadySeconds", &json!(1));
+    let edit = json!({"spec": {"retainReplicas": false, "overrides": overrides}});
+    change(&playground, "Deployment", "web", &edit).await;
+    assert_ne!(replicas(), 7);
 }
 
 // INV-B1, for a day, or for an hour where there are many clusters to be probed. The time of an

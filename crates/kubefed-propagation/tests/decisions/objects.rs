@@ -1,7 +1,7 @@
 //! Sections 8 to 11: which object is written, and when.
 
 use kubefed_api::ClusterName;
-use kubefed_propagation::{Federation, OverrideDigests, Record};
+use kubefed_propagation::{CopyInputs, Federation, Record};
 use serde_json::{Value, json};
 
 use crate::case::{Situation, check, written};
@@ -647,7 +647,6 @@ fn section_11_3_when_a_copy_is_replaced() {
     );
 }
 
-/// Observable check 24, and that the record falls with either hash.
 #[test]
 fn s19_an_edit_of_one_clusters_overrides_leaves_the_records_of_the_others() {
     let replicas = |cluster: &str, replicas: i64| {
@@ -665,10 +664,10 @@ fn s19_an_edit_of_one_clusters_overrides_leaves_the_records_of_the_others() {
     let before = before.federation();
     let hashes = before.hashes().unwrap();
     let stored = kubefed_propagation::next_versions(None, hashes, &selected, &produced).unwrap();
-    let then = OverrideDigests::of(before.object());
+    let then = CopyInputs::of(before.object());
     let recorded = |case: Value| {
         let federation = Situation(&case).federation();
-        let now = OverrideDigests::of(federation.object());
+        let now = CopyInputs::of(federation.object());
         let hashes = federation.hashes().unwrap();
         let record = Record::read_by_cluster(&stored, hashes, &then, &now);
         let known = ["east", "west"].map(|cluster| record.version(&cluster.into()).is_some());
@@ -688,6 +687,14 @@ fn s19_an_edit_of_one_clusters_overrides_leaves_the_records_of_the_others() {
         ([false, true], false)
     );
     assert_eq!(overridden_by(json!(5)), ([false, false], false));
+    let retaining = json!({"federated": {"spec": {
+        "retainReplicas": true, "overrides": [east, west],
+    }}});
+    assert_eq!(
+        recorded(retaining),
+        ([false, false], false),
+        "what members keep is part of every copy"
+    );
     let template = json!({"federated": {"spec": {
         "template": {"spec": {"replicas": 9}},
         "overrides": [east, replicas("west", 3)],
@@ -695,6 +702,7 @@ fn s19_an_edit_of_one_clusters_overrides_leaves_the_records_of_the_others() {
     assert_eq!(recorded(template), ([false, false], true));
 }
 
+/// Observable check 24, and that the record falls with either hash.
 #[test]
 fn section_11_2_hashes_are_of_template_and_all_overrides() {
     let versions = |federation: &Federation| {
