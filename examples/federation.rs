@@ -10,9 +10,10 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
 use kubefed::api::manifest;
-use kubefed::cli::{Cell, LiveView, PrivateFile, Table, Tone, read_manifests};
+use kubefed::cli::{Cell, LiveView, PrivateFile, Table, Terminal, Tone, read_manifests};
 use kubefed::playground::walk::Progress;
 use kubefed::playground::{Playground, PlaygroundOptions, Row, Snapshot};
+use tracing_subscriber::EnvFilter;
 
 /// Federates manifests over simulated clusters, verifies the result and shows what is where
 ///
@@ -23,7 +24,7 @@ pub(crate) struct Arguments {
     /// Plain objects go to every cluster
     #[arg(long, value_name = "DIR|FILE|-")]
     manifests: Option<String>,
-    /// Number of member clusters
+    /// Number of member clusters, of which the tour needs three
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     clusters: u16,
     /// What uids, generated names and tokens are drawn from
@@ -33,8 +34,8 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
     /// What to log to the standard error, such as `info` or `kubefed_controllers=debug`
-    #[arg(long, value_name = "LEVEL", default_value = "off")]
-    log: tracing_subscriber::EnvFilter,
+    #[arg(long, value_name = "LEVEL", default_value = "off", value_parser = str::parse::<EnvFilter>)]
+    log: EnvFilter,
     /// How long each step may take
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     timeout: u64,
@@ -57,6 +58,7 @@ async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        .with_ansi(Terminal::stderr().is_live())
         .init();
     let mut view = LiveView::stdout();
     let done = run(arguments, &mut view).await;

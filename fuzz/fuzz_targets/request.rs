@@ -1,4 +1,4 @@
-//! Law: any request to a simulated cluster is answered, and every error is a Status with its code.
+//! Law: any request to a simulated cluster is answered, and every error of the API is a Status with its code.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -40,8 +40,14 @@ fuzz_target!(|input: Input<'_>| {
         let endpoint = Cluster::new("fuzz").endpoint();
         let response = endpoint.oneshot(request).await.expect("an answer");
         let code = response.status().as_u16();
-        let body = response.into_body().collect().await.expect("a body").to_bytes();
-        if code >= 400 {
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .expect("a body")
+            .to_bytes();
+        // Outside of the API a server answers in words.
+        if code >= 400 && body != "404 page not found\n" {
             let status: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
             assert_eq!(status["kind"], "Status");
             assert_eq!(status["code"], code);

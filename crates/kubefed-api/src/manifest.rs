@@ -317,6 +317,13 @@ fn parse_yaml(text: &str) -> Result<Value, Failure> {
             .and_then(|location| usize::try_from(location.line()).ok());
         // The formatter alone leaves out the position, which counts from the start of the document.
         let message = UserMessageFormatter.format_message(error.without_snippet());
+        // The words of the scanner, and of the budget.
+        if message == "recursion limit exceeded" || message.contains("breached: Depth") {
+            return (
+                line,
+                format!("nested more than {DOCUMENT_DEPTH_MAX} levels deep"),
+            );
+        }
         (line, message.replace(char::is_control, " "))
     })
 }
@@ -567,14 +574,19 @@ mod tests {
             nested("[", "]", 200),
             nested("{b: ", "}", 200),
             nested("[", "]", 20_000),
+            (0..80)
+                .map(|level| format!("{}a:\n", " ".repeat(level)))
+                .collect(),
             format!("{}1{}", "{\"a\":".repeat(20_000), "}".repeat(20_000)),
             format!("a: {}", "x".repeat(DOCUMENT_BYTES_MAX)),
             bomb,
         ];
-        for text in cases {
-            let [Err(error)] = &read("f.yaml", &text)[..] else {
+        for (index, text) in cases.iter().enumerate() {
+            let [Err(error)] = &read("f.yaml", text)[..] else {
                 panic!("{}", &text[..40]);
             };
+            let is_deep = error.message() == "nested more than 64 levels deep";
+            assert_eq!(is_deep, index < 5, "{error}");
             assert!(
                 error.path().starts_with("f.yaml: document 1, line "),
                 "{error}"

@@ -110,7 +110,7 @@ impl<W: Write> LiveView<W> {
         lines
     }
 
-    /// The titles at first, and then the rows that are new, changed or gone.
+    /// The titles at first, and then the rows that are new, changed or no longer there.
     fn changed_lines(&mut self, table: &Table) -> Vec<String> {
         self.widths = table.widths(&self.widths);
         let shown = |row: &[Cell]| line(row, &self.widths, usize::MAX, false);
@@ -130,7 +130,7 @@ impl<W: Write> LiveView<W> {
         };
         let gone = before.rows().iter().filter(is_gone).map(|row| {
             let mut cells = before.key(row).to_vec();
-            cells.push("gone".into());
+            cells.push("no longer federated".into());
             shown(&cells)
         });
         changed.map(|row| shown(row)).chain(gone).collect()
@@ -204,7 +204,7 @@ mod tests {
                 in two lines
                 web     east     Ok
                 api     east     Ok
-                web     west     gone
+                web     west     no longer federated
                 done
             "#]],
         );

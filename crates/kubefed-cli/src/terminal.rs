@@ -28,9 +28,18 @@ impl Terminal {
     /// What the standard output is. It is plain if it is no terminal, if the environment variable
     /// `NO_COLOR` is set and not empty, or if `TERM` is `dumb`.
     pub fn stdout() -> Self {
+        Self::of(&std::io::stdout())
+    }
+
+    /// What the standard error is, by the same rules.
+    pub fn stderr() -> Self {
+        Self::of(&std::io::stderr())
+    }
+
+    fn of(output: &impl IsTerminal) -> Self {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let is_dumb = set("TERM").is_some_and(|term| term == "dumb");
-        if !std::io::stdout().is_terminal() || set("NO_COLOR").is_some() || is_dumb {
+        if !output.is_terminal() || set("NO_COLOR").is_some() || is_dumb {
             return Self::plain();
         }
         // Where the size cannot be asked for, the smallest usual one.

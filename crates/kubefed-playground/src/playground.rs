@@ -49,17 +49,12 @@ pub struct PlaygroundOptions {
     members: usize,
     seed: u64,
     control_plane: Options,
-    health_check: HealthCheck,
+    health_check: Option<HealthCheck>,
 }
 
 impl Default for PlaygroundOptions {
     fn default() -> Self {
         let moment = Duration::from_millis(100);
-        let health_check = HealthCheck {
-            period: Duration::from_millis(500),
-            timeout: Duration::from_millis(300),
-            thresholds: Thresholds::new(2, 1),
-        };
         Self {
             members: 3,
             seed: 0,
@@ -67,8 +62,19 @@ impl Default for PlaygroundOptions {
                 .cluster_delays(moment, moment)
                 .drift_delay(moment)
                 .queue(QueueOptions::default().backoff(2 * moment, 50 * moment)),
-            health_check,
+            health_check: None,
         }
+    }
+}
+
+/// One thread serves all probes of all clusters, so a large fleet is probed less often.
+fn quick_health_check(members: usize) -> HealthCheck {
+    let hundreds = u32::try_from(members.div_ceil(100)).unwrap_or(u32::MAX);
+    let times = hundreds.clamp(1, 60);
+    HealthCheck {
+        period: times * Duration::from_millis(500),
+        timeout: times * Duration::from_millis(300),
+        thresholds: Thresholds::new(2, 1),
     }
 }
 
@@ -94,10 +100,10 @@ impl PlaygroundOptions {
         self
     }
 
-    /// Sets when and how clusters are probed.
+    /// Sets when and how clusters are probed. By default every half a second, in larger fleets seldomer.
     #[must_use]
     pub fn health_check(mut self, health_check: HealthCheck) -> Self {
-        self.health_check = health_check;
+        self.health_check = Some(health_check);
         self
     }
 }
@@ -415,7 +421,8 @@ impl<C: PlayedCluster> Playground<C> {
         expected: impl Fn(&Snapshot) -> Result<(), String>,
         mut watch: impl FnMut(&Snapshot, &[String]),
     ) -> Result<Snapshot, Error> {
-        let deadline = Instant::now() + timeout;
+        // None of a time so long that no clock can tell its end.
+        let deadline = Instant::now().checked_add(timeout);
         let mut quiet_since = Instant::now();
         let mut versions = self.versions();
         let mut snapshot = self.snapshot();
@@ -434,7 +441,7 @@ impl<C: PlayedCluster> Playground<C> {
                 return Ok(snapshot);
             }
             watch(&snapshot, &moving);
-            if Instant::now() >= deadline {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 if moving.is_empty() {
                     moving.push("some cluster is still being written to".to_owned());
                 }
@@ -483,8 +490,9 @@ impl<C: PlayedCluster> Playground<C> {
     pub fn start_control_plane(&mut self) {
         let connect = Arc::clone(&self.connect);
         let connect = move |spec: &ConnectionSpec| connect.connect(spec);
+        let health_check = self.options.health_check;
         let fleet = FleetConfig::default()
-            .health_check(self.options.health_check)
+            .health_check(health_check.unwrap_or_else(|| quick_health_check(self.members.len())))
             .limits(ClientLimits::default().unlimited());
         self.control_plane = Some(ControlPlane::start(
             self.client.clone(),

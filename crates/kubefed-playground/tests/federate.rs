@@ -258,3 +258,14 @@ spec: {template: {spec: {replicas: -1}}, placement: {clusters: [{name: member-1}
     ];
     check(text, &problems).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_time_without_end_is_waited_for() {
+    let mut playground = Playground::start(PlaygroundOptions::default())
+        .await
+        .unwrap();
+    let text = "{apiVersion: v1, kind: ConfigMap, metadata: {name: settings}}";
+    let objects = manifest::read("in.yaml", text);
+    let federated = playground.federate(objects, Duration::MAX, |_| ()).await;
+    federated.unwrap();
+}

@@ -107,3 +107,11 @@ async fn a_missing_file_is_an_error_and_no_table_of_problems_is_lost() {
     assert!(error.starts_with("federate:\n  /no/such.yaml: "), "{error}");
     assert!(text.contains("KubeFedCluster"), "{text}");
 }
+
+#[test]
+fn a_level_that_is_none_is_refused() {
+    for (level, is_one) in [("info,kube=debug", true), ("a=b=c", false)] {
+        let arguments = example::Arguments::try_parse_from(["federation", "--log", level]);
+        assert_eq!(arguments.is_ok(), is_one, "{level}");
+    }
+}

@@ -191,12 +191,20 @@ mod tests {
 
     #[test]
     fn half_of_the_statuses_are_retried() {
-        let statuses = PropagationStatus::KNOWN
-            .iter()
-            .copied()
-            .map(PropagationStatus::from);
-        assert_eq!(statuses.clone().count(), 20);
-        assert_eq!(statuses.filter(PropagationStatus::is_retried).count(), 10);
+        let retried = "CreationFailed UpdateFailed DeletionFailed LabelRemovalFailed RetrievalFailed \
+            ClientRetrievalFailed CreationTimedOut UpdateTimedOut DeletionTimedOut LabelRemovalTimedOut";
+        let waiting = "WaitingForRemoval ClusterNotReady CachedRetrievalFailed ComputeResourceFailed \
+            ApplyOverridesFailed AlreadyExists FieldRetentionFailed VersionRetrievalFailed ManagedLabelFalse";
+        let sorted = |mut words: Vec<&'static str>| {
+            words.sort_unstable();
+            words
+        };
+        let (known, of_all) = (PropagationStatus::KNOWN.to_vec(), [retried, "", waiting]);
+        let all = of_all.iter().flat_map(|words| words.split(' ')).collect();
+        assert_eq!(sorted(known.clone()), sorted(all));
+        let is_retried = |status: &&str| PropagationStatus::from(*status).is_retried();
+        let found = known.into_iter().filter(is_retried).collect();
+        assert_eq!(sorted(found), sorted(retried.split(' ').collect()));
         assert_eq!(PropagationStatus::default(), PropagationStatus::Ok);
     }
 }

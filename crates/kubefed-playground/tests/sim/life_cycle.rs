@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::scene::*;
 
-// Checks 1, 2, 3 and 5 of propagation.
+// Checks 1, 2 and 5 of propagation.
 #[tokio::test(start_paused = true)]
 async fn a_federated_object_appears_everywhere_and_its_versions_are_recorded() {
     let playground = shop(3).await;

@@ -7,6 +7,7 @@
 mod clusters;
 mod crashes;
 mod events;
+mod every_type;
 mod life_cycle;
 mod members;
 mod ownership;

@@ -227,6 +227,31 @@ async fn a_life_cycle_in_many_clusters() {
             .count()
     };
     assert_eq!(holders(), 40);
+    let red = json!({"spec": {
+        "template": {"data": {"colour": "red"}},
+        "overrides": override_of("member-7", "/data/colour", &json!("green")),
+    }});
+    playground
+        .patch(&federated_type("ConfigMap"), &name("settings"), &red)
+        .await
+        .unwrap();
+    playground.settle(PATIENCE).await.unwrap();
+    let painted = |colour: &str| {
+        let copies = playground
+            .members()
+            .filter_map(|(member, _)| copy(&playground, member, "settings"));
+        copies
+            .filter(|copy| copy["data"]["colour"] == colour)
+            .count()
+    };
+    assert_eq!((painted("red"), painted("green")), (39, 1));
+    let narrowed = json!({"spec": {"placement": named(&["member-7", "member-8"])}});
+    playground
+        .patch(&federated_type("ConfigMap"), &name("settings"), &narrowed)
+        .await
+        .unwrap();
+    playground.settle(PATIENCE).await.unwrap();
+    assert_eq!(holders(), 2);
     playground
         .delete(&federated_type("ConfigMap"), &name("settings"))
         .await
