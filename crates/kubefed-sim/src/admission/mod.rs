@@ -37,6 +37,18 @@ const FILE_NAME_MAX: usize = 253;
 /// Sets the defaults of a built-in kind that are data.
 pub(crate) fn set_defaults(resource: &Resource, value: &mut Value) {
     defaults::fill(value, &resource.id);
+    if resource.rules.terminates {
+        label_with_name(value);
+    }
+}
+
+/// Namespaces can be selected by their names.
+fn label_with_name(value: &mut Value) {
+    let name = json::text(value, "metadata.name").to_owned();
+    if !name.is_empty() {
+        json::child(value, "metadata.labels")
+            .insert("kubernetes.io/metadata.name".to_owned(), json!(name));
+    }
 }
 
 pub(crate) type Hook = fn(&mut Admission<'_>) -> Result<(), Refusal>;
@@ -62,9 +74,7 @@ impl Admission<'_> {
 }
 
 pub(crate) fn namespace(admission: &mut Admission<'_>) -> Result<(), Refusal> {
-    let name = admission.name();
-    json::child(admission.new, "metadata.labels")
-        .insert("kubernetes.io/metadata.name".to_owned(), json!(name));
+    label_with_name(admission.new);
     if admission.old.is_none() {
         json::put(admission.new, "spec.finalizers", json!(["kubernetes"]));
         json::put(admission.new, "status", json!({ "phase": "Active" }));
@@ -195,12 +205,12 @@ pub(crate) fn pod_template(admission: &mut Admission<'_>) -> Result<(), Refusal>
 /// Kinds of the group apps: a selector that matches the template and never changes.
 pub(crate) fn workload(admission: &mut Admission<'_>) -> Result<(), Refusal> {
     defaults::fill(admission.new, &admission.resource.id);
-    for strategy in ["strategy", "updateStrategy"] {
-        // The default belongs to the default type alone.
-        let kind = json::text(admission.new, &format!("spec.{strategy}.type"));
-        if !matches!(kind, "" | "RollingUpdate") {
-            json::take(admission.new, &format!("spec.{strategy}.rollingUpdate"));
-        }
+    let path = "spec.strategy.rollingUpdate";
+    if json::text(admission.new, "spec.strategy.type") == "Recreate"
+        && json::at(admission.new, path).is_some()
+    {
+        let message = "may not be specified when strategy `type` is 'Recreate'";
+        return Err(admission.invalid(Cause::forbidden(path, message)));
     }
     let replicas = json::number(admission.new, "spec.replicas").unwrap_or(0);
     if replicas < 0 {

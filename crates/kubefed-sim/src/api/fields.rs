@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::api::Call;
 use crate::api::write::Part;
+use crate::api::{APPLY_PATCH, Call, body};
 use crate::apply::{self, Refused, Set, Write};
 use crate::behaviour::Behaviour;
 use crate::refusal::{Cause, Refusal};
@@ -31,6 +31,14 @@ pub(super) fn set_defaults(resource: &Resource, version: &Version, value: &mut V
 pub(super) fn complete(resource: &Resource, version: &Version, value: &mut Value) {
     if let Some(schema) = schema(resource, version).filter(|_| !resource.custom) {
         schema.complete(value);
+    }
+}
+
+/// The same, as what was stored is read again.
+pub(super) fn settle(resource: &Resource, version: &Version, value: &mut Value) {
+    complete(resource, version, value);
+    if let Some(schema) = schema(resource, version).filter(|_| !resource.custom) {
+        schema.forget_empties(value);
     }
 }
 
@@ -95,10 +103,14 @@ impl State {
             return Ok(());
         };
         let unknown = schema.prune(value);
-        let unknown: Vec<String> = unknown
-            .iter()
-            .map(|path| format!("unknown field {path:?}"))
-            .collect();
+        let twice = if call.content_type == APPLY_PATCH {
+            Vec::new()
+        } else {
+            body::duplicates(&call.body)
+        };
+        let twice = twice.iter().map(|path| format!("duplicate field {path:?}"));
+        let unknown = unknown.iter().map(|path| format!("unknown field {path:?}"));
+        let unknown: Vec<String> = twice.chain(unknown).collect();
         let (kind, version) = (&call.resource.kind, &call.version.name);
         let within = format!("{kind} in version {version:?} cannot be handled as a {kind}: ");
         let patched = call.verb == Verb::Patch;
@@ -242,6 +254,11 @@ pub(super) fn apply_patch(call: &Call) -> Result<Value, Refusal> {
         std::str::from_utf8(&call.body).map_err(|error| Refusal::bad_request(error.to_string()))?;
     let mut patch: Value = serde_saphyr::from_str(text)
         .map_err(|error| Refusal::bad_request(format!("error decoding YAML: {error}")))?;
+    if !patch.is_object() && !patch.is_null() {
+        let message =
+            "error decoding YAML: error unmarshaling JSON: while decoding JSON: not an object";
+        return Err(Refusal::bad_request(message));
+    }
     let name = call.name.as_deref().unwrap_or("");
     let text = |field: &str| patch[field].as_str().unwrap_or("");
     let (api_version, kind) = (text("apiVersion"), text("kind"));

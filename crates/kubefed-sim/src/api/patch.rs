@@ -97,8 +97,12 @@ pub(super) fn apply(call: &Call, value: &Value) -> Result<Value, Refusal> {
         "application/json-patch+json" => apply_json(call, value),
         "application/merge-patch+json" => {
             let patch: Value = parse(&call.body)?;
+            if patch.is_null() {
+                return Err(Refusal::bad_request("Invalid JSON Patch"));
+            }
             if !patch.is_object() {
-                return Err(Refusal::bad_request("a merge patch must be a JSON object"));
+                let message = "error decoding patch: a merge patch must be a JSON object";
+                return Err(Refusal::bad_request(message));
             }
             let mut patched = value.clone();
             json_patch::merge(&mut patched, &patch);
@@ -130,11 +134,16 @@ pub(super) fn check_media_type(call: &Call) -> Result<(), Refusal> {
     if known.contains(&call.content_type.as_str()) {
         return Ok(());
     }
-    Err(Refusal::unsupported_media_type(known))
+    Err(if call.resource.custom {
+        Refusal::unsupported_media_type(known)
+    } else {
+        Refusal::unroutable_media_type()
+    })
 }
 
 fn apply_json(call: &Call, value: &Value) -> Result<Value, Refusal> {
-    let Patch(operations) = parse(&call.body)?;
+    let patch: Option<Patch> = parse(&call.body)?;
+    let Patch(operations) = patch.unwrap_or_default();
     if operations.len() > OPERATIONS_MAX {
         return Err(Refusal::too_large(format!(
             "The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {}",

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Place, Schema};
+use super::{Place, Schema, Types};
 
 impl Schema {
     /// Drops the nulls that are neither allowed nor replaced by a default, then sets the defaults of
@@ -17,6 +17,21 @@ impl Schema {
     /// kinds show both as defaults and required fields; those of CRDs are left alone.
     pub fn complete(&self, object: &mut Value) {
         complete(object, self.place());
+    }
+
+    /// Makes empty lists that are never omitted null: storage does not tell the two apart. The
+    /// schemas of CRDs are left alone.
+    pub fn forget_empties(&self, object: &mut Value) {
+        let place = self.place();
+        let Value::Object(fields) = object else {
+            return;
+        };
+        for (name, value) in fields {
+            let empty = value.as_array().is_some_and(Vec::is_empty);
+            if empty && place.definition().is_some() && is_never_omitted(place, name) {
+                *value = Value::Null;
+            }
+        }
     }
 
     /// Only the first half of [`Schema::apply_defaults`].
@@ -41,13 +56,13 @@ fn drop_empties(value: &mut Value, place: Place<'_>) {
                 };
                 drop_empties(value, field);
                 let empty = match value {
-                    Value::Array(items) => items.is_empty(),
+                    Value::Array(items) => items.is_empty() && field.types() == Types::Array,
                     Value::Object(fields) => {
                         fields.is_empty() && field.additional_schema().is_some()
                     }
                     _ => false,
                 };
-                !(of_go && empty && !place.requires(name))
+                !(of_go && empty && !is_never_omitted(place, name))
             });
         }
         Value::Array(items) => {
@@ -125,12 +140,21 @@ fn is_time(place: Place<'_>, field: Place<'_>) -> bool {
     field.format() == "date-time" && (definition.ends_with("Condition") || definition == "Event")
 }
 
+/// Optional fields that Go writes even where they are empty, which no schema tells.
+const NEVER_OMITTED: [(&str, &str); 2] = [("ClusterRole", "rules"), ("Role", "rules")];
+
+fn is_never_omitted(place: Place<'_>, name: &str) -> bool {
+    let definition = place.definition().unwrap_or_default();
+    place.requires(name) || NEVER_OMITTED.contains(&(definition, name))
+}
+
 fn complete(value: &mut Value, place: Place<'_>) {
     match value {
         Value::Object(fields) => {
             let of_go = place.definition().is_some();
             for (name, field) in place.properties().filter(|_| of_go) {
-                let always = field.is_struct() || place.requires(name) || is_time(place, field);
+                let always =
+                    field.is_struct() || is_never_omitted(place, name) || is_time(place, field);
                 if always && fields.get(name).is_none_or(Value::is_null) {
                     let zero = field.default().cloned().unwrap_or_default();
                     fields.insert(name.to_owned(), zero);
