@@ -67,7 +67,9 @@ pub(crate) fn normalise(value: &mut Value) -> Result<(), Refusal> {
             Some(other) => return Err(undecodable(field, other)),
         }
     }
-    metadata.retain(|_, value| !is_empty(value));
+    // An empty list of managers says that they are to be forgotten.
+    metadata
+        .retain(|name, value| !is_empty(value) || (name == "managedFields" && value.is_array()));
     Ok(())
 }
 

@@ -225,12 +225,11 @@ impl Refusal {
             return self;
         }
         let text = json!(patched.to_string());
-        Self::invalid_kind(
-            "",
-            "",
-            "",
-            vec![Cause::invalid("patch", &text, &self.message)],
-        )
+        let cause = Cause::invalid("patch", &text, &self.message);
+        Self {
+            undecodable: true,
+            ..Self::invalid_kind("", "", "", vec![cause])
+        }
     }
 
     pub(crate) fn unauthorized() -> Self {

@@ -6,6 +6,7 @@ use crate::api::write::Part;
 use crate::api::{APPLY_PATCH, Call, body};
 use crate::apply::{self, Refused, Set, Write};
 use crate::behaviour::Behaviour;
+use crate::json;
 use crate::refusal::{Cause, Refusal};
 use crate::resource::{Resource, Version};
 use crate::route::Verb;
@@ -99,6 +100,10 @@ impl State {
     /// Drops the fields that the version does not know, and refuses them or warns of them as the
     /// request wishes. What cannot be decoded into a built-in kind is refused here too.
     pub(super) fn prune(&mut self, call: &Call, value: &mut Value) -> Result<(), Refusal> {
+        if call.resource.custom && json::items(value, "metadata.managedFields").is_empty() {
+            // Only where there are Go types is an empty list something else than none.
+            json::take(value, "metadata.managedFields");
+        }
         let Some(schema) = call.version.schema.clone() else {
             return Ok(());
         };
@@ -149,12 +154,13 @@ impl State {
 
     /// Records who manages the fields of a new value.
     pub(super) fn track(&self, write: &Tracked<'_>, old: Option<&Value>, new: &mut Value) {
-        let Some(schema) = schema(write.resource, write.version) else {
+        let schema = schema(write.resource, write.version);
+        let Some(schema) = schema.filter(|_| self.options.has(Behaviour::ManagedFields)) else {
+            if json::items(new, "metadata.managedFields").is_empty() {
+                json::take(new, "metadata.managedFields");
+            }
             return;
         };
-        if !self.options.has(Behaviour::ManagedFields) {
-            return;
-        }
         if new["metadata"]["managedFields"].is_null()
             && let Some(before) = old
                 .map(|old| &old["metadata"]["managedFields"])

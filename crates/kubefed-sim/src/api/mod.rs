@@ -21,6 +21,7 @@ pub(crate) use self::body::parse_json;
 pub(crate) use self::delete::{DeleteOptions, FOREGROUND, ORPHAN, Propagation};
 pub(crate) use self::watch::{BOOKMARK_INTERVAL, Step as WatchStep, Watch};
 pub(crate) use self::write::Part;
+use crate::catalogue::RESOURCES;
 use crate::clock::Clock;
 use crate::discovery;
 use crate::documents;
@@ -217,13 +218,19 @@ impl State {
         patch::check_media_type(&call)?;
         validate_options(&call)?;
         self.warnings.extend(call.version.warning.clone());
-        match call.subresource.clone() {
+        let mark = self.warnings.len();
+        let answer = match call.subresource.clone() {
             Some(subresource) => self.serve_subresource(&call, &subresource),
             None if !call.resource.allows(verb.as_str()) => {
                 Err(Refusal::method_not_allowed(&call.resource, verb.as_str()))
             }
             None => self.dispatch(&call),
+        };
+        if answer.as_ref().is_err_and(|refusal| refusal.undecodable) {
+            // Nobody looks for unknown fields in what is not an object of the kind.
+            self.warnings.truncate(mark);
         }
+        answer
     }
 
     /// What nobody serves: groups of the server's own answer for what is below them.
@@ -380,20 +387,23 @@ fn check_type(call: &Call, value: &Value) -> Result<(), Refusal> {
         ));
     }
     let given = call.resource.custom || !api_version.is_empty();
+    let shown = if api_version.is_empty() {
+        &expected
+    } else {
+        api_version
+    };
+    if !call.resource.custom && !kind.is_empty() && !is_registered(shown, kind) {
+        let version = shown.rsplit('/').next().unwrap_or(shown);
+        return Err(Refusal::undecodable(format!(
+            "{kind} in version {version:?} cannot be handled as a {}: no kind {kind:?} is registered for \
+             version {shown:?}",
+            call.resource.kind
+        )));
+    }
     if given && api_version != expected {
-        let version = api_version.rsplit('/').next().unwrap_or(api_version);
-        let known = call.resource.custom || call.resource.version(version).is_some();
-        return Err(Refusal::bad_request(if known {
-            format!(
-                "the API version in the data ({api_version}) does not match the expected API version ({expected})"
-            )
-        } else {
-            format!(
-                "{kind} in version {version:?} cannot be handled as a {}: no kind {kind:?} is registered for \
-                 version {api_version:?}",
-                call.resource.kind
-            )
-        }));
+        return Err(Refusal::bad_request(format!(
+            "the API version in the data ({api_version}) does not match the expected API version ({expected})"
+        )));
     }
     if !kind.is_empty() && kind != call.resource.kind {
         return Err(Refusal::bad_request(format!(
@@ -402,6 +412,14 @@ fn check_type(call: &Call, value: &Value) -> Result<(), Refusal> {
         )));
     }
     Ok(())
+}
+
+/// Whether the server has a type of its own for a kind.
+fn is_registered(api_version: &str, kind: &str) -> bool {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    RESOURCES.iter().any(|resource| {
+        resource.group == group && resource.kind == kind && resource.version(version).is_some()
+    })
 }
 
 /// A value as clients send it, turned into the form in which it is stored.

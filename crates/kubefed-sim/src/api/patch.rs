@@ -1,6 +1,6 @@
 //! PATCH: a new value from the old one, then an update like any other.
 
-use json_patch::{Patch, PatchOperation};
+use json_patch::{AddOperation, Patch, PatchOperation};
 use serde_json::Value;
 
 use crate::api::fields::{self, Tracked};
@@ -28,9 +28,9 @@ impl State {
             .ok_or_else(absent)?;
         let served = outward(&call.resource, &call.version, current.value());
         let mut patched = apply(call, &served)?;
-        super::check_type(call, &patched)?;
         let before = patched.clone();
-        self.prune(call, &mut patched)
+        super::check_type(call, &patched)
+            .and_then(|()| self.prune(call, &mut patched))
             .and_then(|()| self.finish(call, part, false, inward(&call.resource, patched)))
             .map_err(|refusal| refusal.of_patched(&before))
     }
@@ -155,6 +155,7 @@ fn apply_json(call: &Call, value: &Value) -> Result<Value, Refusal> {
         if tests_absent_for_null(&operation, &patched) {
             continue;
         }
+        let operation = copied_from_nowhere(operation, &patched);
         json_patch::patch(&mut patched, std::slice::from_ref(&operation))
             .map_err(|_| Refusal::patch_failed())?;
     }
@@ -169,6 +170,24 @@ fn tests_absent_for_null(operation: &PatchOperation, value: &Value) -> bool {
         }
         _ => false,
     }
+}
+
+/// The server's library copies null where there is nothing in an object to copy.
+fn copied_from_nowhere(operation: PatchOperation, value: &Value) -> PatchOperation {
+    let PatchOperation::Copy(copy) = &operation else {
+        return operation;
+    };
+    let from = copy.from.as_str();
+    let parent = from
+        .rsplit_once('/')
+        .and_then(|(parent, _)| value.pointer(parent));
+    if value.pointer(from).is_some() || !parent.is_some_and(Value::is_object) {
+        return operation;
+    }
+    PatchOperation::Add(AddOperation {
+        path: copy.path.clone(),
+        value: Value::Null,
+    })
 }
 
 fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {

@@ -171,8 +171,12 @@ impl State {
             ));
         }
         let key = Key::new(namespace, &name);
-        if self.store.get(&resource.table, &key).is_some() {
-            return Err(Refusal::already_exists(resource, &name));
+        if let Some(present) = self.store.get(&resource.table, &key) {
+            let mut refusal = Refusal::already_exists(resource, &name);
+            if present.deleting {
+                refusal.message = format!("object is being deleted: {}", refusal.message);
+            }
+            return Err(refusal);
         }
         check_size(&value)?;
         if creation.dry_run {
@@ -483,7 +487,9 @@ fn check_preconditions(update: &Update<'_>, current: &Object, new: &Value) -> Re
                 &json!(0),
                 "must be specified for an update",
             );
-            Err(Refusal::invalid(resource, name, vec![cause]))
+            // Where this is found only the resource is known.
+            let (group, kind) = (&resource.group, &resource.plural);
+            Err(Refusal::invalid_kind(group, kind, name, vec![cause]))
         }
         given => match given.parse::<u64>() {
             Ok(given) if given == current.revision => Ok(()),

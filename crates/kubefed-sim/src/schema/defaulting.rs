@@ -62,7 +62,8 @@ fn drop_empties(value: &mut Value, place: Place<'_>) {
                     }
                     _ => false,
                 };
-                !(of_go && empty && !is_never_omitted(place, name))
+                // An empty list of managers says that they are to be forgotten.
+                !(of_go && empty && name != "managedFields" && !is_never_omitted(place, name))
             });
         }
         Value::Array(items) => {

@@ -82,6 +82,8 @@ impl Names {
         // What follows these speaks of Go's types, or of its parser of selectors.
         let ends = [
             "json: cannot unmarshal",
+            // The causes are compared; several come in any order.
+            "is invalid: [",
             "error decoding YAML: ",
             "continue key is not valid: ",
             "cannot be handled as a",
