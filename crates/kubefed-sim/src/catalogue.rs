@@ -197,6 +197,8 @@ impl Builtin {
                 fields: owned(self.fields),
                 warning: None,
                 schema: builtin::schema_of(self.group, self.version, self.kind),
+                #[cfg(feature = "cel")]
+                rules: None,
                 declared: None,
                 columns: Columns::of_built_in(&format!(
                     "{}/{}",

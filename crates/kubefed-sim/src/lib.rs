@@ -77,6 +77,8 @@ mod admission;
 mod api;
 mod behaviour;
 mod catalogue;
+#[cfg(feature = "cel")]
+mod cel;
 mod clock;
 mod cluster;
 mod conditions;

@@ -93,10 +93,18 @@ fn check(definition: &Value) -> Vec<Cause> {
         let path = format!("spec.versions[{index}].schema.openAPIV3Schema");
         match schema(version) {
             Some(_) if shared && index > 0 => {}
-            Some(schema) if shared => {
-                causes.extend(check_structural("spec.validation.openAPIV3Schema", &schema));
+            Some(schema) => {
+                let path = if shared {
+                    "spec.validation.openAPIV3Schema"
+                } else {
+                    &path
+                };
+                causes.extend(check_structural(path, &schema));
+                #[cfg(feature = "cel")]
+                if let Some(rules) = crate::cel::Rules::of(&schema) {
+                    causes.extend(rules.problems(path));
+                }
             }
-            Some(schema) => causes.extend(check_structural(&path, &schema)),
             None => causes.push(Cause::required(&path, "schemas are required")),
         }
     }

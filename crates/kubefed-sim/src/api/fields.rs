@@ -53,8 +53,32 @@ pub(super) fn check(
     let Some(schema) = schema(resource, version).filter(|_| resource.custom) else {
         return Vec::new();
     };
-    errors(schema, old, new)
+    let mut errors = errors(schema, old, new);
+    check_rules(version, old, new, &mut errors);
+    errors
 }
+
+/// Adds what rules in CEL say, which are not asked about what is no object of the kind.
+#[cfg(feature = "cel")]
+fn check_rules(version: &Version, old: Option<&Value>, new: &Value, errors: &mut Vec<Cause>) {
+    let Some(rules) = &version.rules else { return };
+    let blocking = [
+        "FieldValueRequired",
+        "FieldValueTooLong",
+        "FieldValueTooMany",
+        "FieldValueTypeInvalid",
+    ];
+    if errors.iter().any(|error| blocking.contains(&error.reason)) {
+        let message = "some validation rules were not checked because the object was invalid; correct the \
+                       existing errors to complete validation";
+        errors.push(Cause::invalid("<nil>", &Value::Null, message));
+    } else {
+        errors.extend(rules.check(old, new));
+    }
+}
+
+#[cfg(not(feature = "cel"))]
+fn check_rules(_: &Version, _: Option<&Value>, _: &Value, _: &mut Vec<Cause>) {}
 
 /// The same for a write of the status, which is looked at alone: messages do not tell where it is.
 pub(super) fn check_status(
@@ -75,6 +99,7 @@ pub(super) fn check_status(
         let below = if cause.field.is_empty() { "" } else { "." };
         cause.field = format!("status{below}{}", cause.field);
     }
+    check_rules(version, Some(old), new, &mut causes);
     causes
 }
 

@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+#[cfg(feature = "cel")]
+mod cel;
 mod collections;
 mod custom;
 mod deletion;
