@@ -59,7 +59,9 @@ pub struct ControlPlane {
     context: Arc<Context>,
     type_configs: Arc<TypeConfigs>,
     shutdown: watch::Sender<bool>,
-    tasks: JoinSet<()>,
+    reconciling: JoinSet<()>,
+    /// Loops that have no end of their own and hold nothing half done.
+    _endless: JoinSet<()>,
 }
 
 impl ControlPlane {
@@ -80,7 +82,7 @@ impl ControlPlane {
         let provider = KubeFedClusters::watch(client.clone(), &options.namespace);
         let clusters = Arc::clone(provider.objects());
         let host = Host::new(client.clone(), options.host_deadline);
-        let (events, recorder) = Recorder::new(host.clone(), clock);
+        let (events, recorders) = Recorder::start(&host, clock);
         let context = Arc::new(Context {
             host,
             fleet: Fleet::start(provider, connect, fleet.clock(clock)),
@@ -93,15 +95,18 @@ impl ControlPlane {
         });
         let (shutdown, stopped) = watch::channel(false);
         let type_configs = Arc::new(TypeConfigs::new(Arc::clone(&context)));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(recorder.run());
-        tasks.spawn(ClusterHealth::new(Arc::clone(&context), clusters).run());
-        tasks.spawn(Arc::clone(&type_configs).run(stopped));
+        let (mut reconciling, mut endless) = (JoinSet::new(), JoinSet::new());
+        reconciling.spawn(Arc::clone(&type_configs).run(stopped));
+        endless.spawn(ClusterHealth::new(Arc::clone(&context), clusters).run());
+        for recorder in recorders {
+            endless.spawn(recorder.run());
+        }
         Self {
             context,
             type_configs,
             shutdown,
-            tasks,
+            reconciling,
+            _endless: endless,
         }
     }
 
@@ -125,8 +130,7 @@ impl ControlPlane {
     /// Begins no new reconcile, lets those that have begun finish, and ends.
     pub async fn stop(mut self) {
         let _ = self.shutdown.send(true);
-        // The health loop and the recorder of events have no end of their own and hold nothing half done.
-        while self.tasks.len() > 2 && self.tasks.join_next().await.is_some() {}
+        let _ = self.reconciling.join_next().await;
     }
 }
 

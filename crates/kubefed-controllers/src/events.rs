@@ -4,6 +4,9 @@
 //! it cannot keep up or the host refuses. What is said again is counted in the event that exists.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kubefed_api::{QualifiedName, ResourceType};
@@ -14,10 +17,13 @@ use tokio::time::Instant;
 
 use crate::host::Host;
 
+/// Events that are written at once. Those about one object are written one after another.
+const LANES: usize = 8;
+
 /// Notes that wait to be written; as many as the original's recorder holds.
 const WAITING_MAX: usize = 1000;
 
-/// Events that are remembered to be counted on, about 1 MB.
+/// Events that are remembered to be counted on, of some hundred bytes each.
 const REMEMBERED_MAX: usize = 4096;
 
 /// Repetitions within this time are counted on one event: as long as API servers keep events by default.
@@ -30,6 +36,12 @@ const AGAIN: Duration = Duration::from_secs(1800);
 const BURST: u32 = 25;
 const REFILL: Duration = Duration::from_secs(300);
 
+/// A message has this many bytes at most, like the note of an event of `events.k8s.io`.
+const MESSAGE_MAX: usize = 1024;
+
+/// A name has 253 characters at most, of which the time takes 17.
+const OBJECT_NAME_MAX: usize = 236;
+
 /// The object that an event is about, and who says it.
 #[derive(Clone, Debug)]
 pub(crate) struct About {
@@ -41,45 +53,62 @@ pub(crate) struct About {
 }
 
 /// What an event says.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug)]
 pub(crate) struct Note {
     pub(crate) warning: bool,
     /// Whether it is about a state, which is told again now and then, and not about an action, which is
     /// told each time.
     pub(crate) lasts: bool,
     pub(crate) reason: &'static str,
-    pub(crate) message: String,
+    /// What happened to whom. What is told of the same subject is counted on one event.
+    pub(crate) subject: String,
+    /// The rest of the message, such as the cause, which may differ each time.
+    pub(crate) detail: String,
 }
 
 impl Note {
-    pub(crate) fn normal(reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            warning: false,
-            lasts: false,
-            reason,
-            message: message.into(),
-        }
-    }
-
-    pub(crate) fn warning(reason: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn warning(
+        reason: &'static str,
+        subject: impl Into<String>,
+        detail: impl Into<String>,
+    ) -> Self {
         Self {
             warning: true,
             lasts: true,
             reason,
-            message: message.into(),
+            subject: subject.into(),
+            detail: detail.into(),
         }
+    }
+
+    fn message(&self) -> String {
+        let whole = format!("{}{}", self.subject, self.detail);
+        if whole.len() <= MESSAGE_MAX {
+            return whole;
+        }
+        let mut end = MESSAGE_MAX - '…'.len_utf8();
+        while !whole.is_char_boundary(end) {
+            end -= 1;
+        }
+        format!("{}…", &whole[..end])
     }
 }
 
 /// Where notes are handed in.
 #[derive(Clone)]
-pub(crate) struct Events(mpsc::Sender<(About, Note)>);
+pub(crate) struct Events(Arc<[Lane]>);
+
+struct Lane {
+    notes: mpsc::Sender<(About, Note)>,
+    dropped: Arc<AtomicU64>,
+}
 
 impl Events {
     /// Says something, unless too much waits to be said.
     pub(crate) fn say(&self, about: &About, note: Note) {
-        if self.0.try_send((about.clone(), note)).is_err() {
-            tracing::debug!(name = %about.name, "an event was dropped");
+        let lane = &self.0[digest(&about.uid) as usize % self.0.len()];
+        if lane.notes.try_send((about.clone(), note)).is_err() {
+            lane.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -89,15 +118,26 @@ pub(crate) struct Recorder {
     host: Host,
     clock: Clock,
     notes: mpsc::Receiver<(About, Note)>,
-    said: BTreeMap<(String, Note), Said>,
-    order: VecDeque<(String, Note)>,
+    dropped: Arc<AtomicU64>,
+    said: BTreeMap<Arc<Subject>, Said>,
+    order: VecDeque<Arc<Subject>>,
     allowances: BTreeMap<String, Allowance>,
-    written: u64,
+    /// Tells events of one moment apart; no two lanes ever have the same.
+    number: usize,
 }
 
-/// An event that was written.
+/// What is counted on one event.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Subject {
+    uid: String,
+    reason: &'static str,
+    text: String,
+}
+
 struct Said {
-    name: QualifiedName,
+    /// The event, unless it was not there any more.
+    event: Option<QualifiedName>,
+    message: u64,
     first: Instant,
     written: Instant,
     count: u64,
@@ -110,36 +150,55 @@ struct Allowance {
 }
 
 impl Recorder {
-    pub(crate) fn new(host: Host, clock: Clock) -> (Events, Self) {
-        let (sender, notes) = mpsc::channel(WAITING_MAX);
-        let recorder = Self {
-            host,
-            clock,
-            notes,
-            said: BTreeMap::new(),
-            order: VecDeque::new(),
-            allowances: BTreeMap::new(),
-            written: 0,
-        };
-        (Events(sender), recorder)
+    /// Where to say something, and those who write it, each to be run.
+    pub(crate) fn start(host: &Host, clock: Clock) -> (Events, Vec<Self>) {
+        let (lanes, recorders): (Vec<_>, _) = (0..LANES)
+            .map(|number| {
+                let (sender, notes) = mpsc::channel(WAITING_MAX / LANES);
+                let dropped = Arc::<AtomicU64>::default();
+                let recorder = Self {
+                    host: host.clone(),
+                    clock,
+                    notes,
+                    dropped: Arc::clone(&dropped),
+                    said: BTreeMap::new(),
+                    order: VecDeque::new(),
+                    allowances: BTreeMap::new(),
+                    number,
+                };
+                let notes = sender;
+                (Lane { notes, dropped }, recorder)
+            })
+            .unzip();
+        (Events(lanes.into()), recorders)
     }
 
     pub(crate) async fn run(mut self) {
         while let Some((about, note)) = self.notes.recv().await {
             self.record(&about, note).await;
+            let dropped = self.dropped.swap(0, Ordering::Relaxed);
+            if dropped > 0 {
+                tracing::warn!(dropped, "the host cluster takes events too slowly");
+            }
         }
     }
 
     async fn record(&mut self, about: &About, note: Note) {
         let now = Instant::now();
-        let key = (about.uid.clone(), note);
-        let repeated = match self.said.get_mut(&key) {
+        let text = note.message();
+        let message = digest(&text);
+        let subject = Subject {
+            uid: about.uid.clone(),
+            reason: note.reason,
+            text: note.subject.clone(),
+        };
+        let repeated = match self.said.get_mut(&subject) {
             Some(said) if now - said.first < REPEATED => {
                 said.count += 1;
-                if key.1.lasts && now - said.written < AGAIN {
+                if note.lasts && said.message == message && now - said.written < AGAIN {
                     return;
                 }
-                Some((said.name.clone(), said.count))
+                said.event.clone().zip(Some(said.count))
             }
             _ => None,
         };
@@ -147,35 +206,31 @@ impl Recorder {
             return;
         }
         let events = ResourceType::namespaced("", "v1", "Event", "events");
-        let written = match &repeated {
-            Some((name, count)) => {
-                let patch = json!({"count": count, "lastTimestamp": self.time()});
-                self.host.patch(&events, name, None, &patch).await.map(drop)
-            }
-            None => {
-                let (name, event) = self.event(about, &key.1);
-                let created = self.host.create(&events, name.namespace(), &event).await;
-                created.map(|_| self.remember(key.clone(), name, now))
-            }
-        };
-        match written {
-            Ok(()) => {
-                if let Some(said) = self.said.get_mut(&key) {
-                    said.written = now;
+        let written = if let Some((name, count)) = &repeated {
+            let patch = json!({"count": count, "lastTimestamp": self.time(), "message": text});
+            let patched = self.host.patch(&events, name, None, &patch).await;
+            patched.map(|_| {
+                if let Some(said) = self.said.get_mut(&subject) {
+                    (said.written, said.message) = (now, message);
                 }
+            })
+        } else {
+            let (name, event) = self.event(about, &note, &text);
+            let created = self.host.create(&events, name.namespace(), &event).await;
+            created.map(|_| self.remember(subject.clone(), name, message, now))
+        };
+        if let Err(error) = written {
+            // It may have expired; the next repetition is a new event.
+            if let Some(said) = self.said.get_mut(&subject) {
+                said.event = None;
             }
-            Err(error) => {
-                // It may have expired; the next repetition is a new event.
-                self.said.remove(&key);
-                tracing::debug!(name = %about.name, %error, "an event was not written");
-            }
+            tracing::debug!(name = %about.name, %error, "an event was not written");
         }
     }
 
-    fn event(&mut self, about: &About, note: &Note) -> (QualifiedName, Value) {
-        self.written += 1;
-        // Two events of one moment differ in the last digits.
-        let nanos = self.clock.now().0.as_nanosecond() + i128::from(self.written);
+    fn event(&mut self, about: &About, note: &Note, message: &str) -> (QualifiedName, Value) {
+        self.number += LANES;
+        let nanos = self.clock.now().0.as_nanosecond() + self.number as i128;
         let object: String = about.name.name().chars().take(OBJECT_NAME_MAX).collect();
         let name = format!("{object}.{nanos:x}");
         let namespace = about.name.namespace().unwrap_or("default");
@@ -189,7 +244,7 @@ impl Recorder {
             },
             "type": if note.warning { "Warning" } else { "Normal" },
             "reason": note.reason,
-            "message": note.message,
+            "message": message,
             "source": {"component": about.component},
             "firstTimestamp": time, "lastTimestamp": time, "count": 1,
         });
@@ -201,19 +256,21 @@ impl Recorder {
         now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 
-    fn remember(&mut self, key: (String, Note), name: QualifiedName, now: Instant) {
+    fn remember(&mut self, subject: Subject, event: QualifiedName, message: u64, now: Instant) {
+        let subject = Arc::new(subject);
         let said = Said {
-            name,
+            event: Some(event),
+            message,
             first: now,
             written: now,
             count: 1,
         };
-        if self.said.insert(key.clone(), said).is_none() {
-            self.order.push_back(key);
+        if self.said.insert(Arc::clone(&subject), said).is_none() {
+            self.order.push_back(subject);
         }
-        while self.order.len() > REMEMBERED_MAX {
+        while self.order.len() > REMEMBERED_MAX / LANES {
             if let Some(oldest) = self.order.pop_front() {
-                self.allowances.remove(&oldest.0);
+                self.allowances.remove(&oldest.uid);
                 self.said.remove(&oldest);
             }
         }
@@ -221,7 +278,7 @@ impl Recorder {
 
     fn is_allowed(&mut self, uid: &str, now: Instant) -> bool {
         // Where the host refuses events, none is ever remembered and forgotten again.
-        if self.allowances.len() > REMEMBERED_MAX {
+        if self.allowances.len() > REMEMBERED_MAX / LANES {
             self.allowances.clear();
         }
         let full = || Allowance {
@@ -241,5 +298,8 @@ impl Recorder {
     }
 }
 
-/// A name has 253 characters at most, of which the time takes 17.
-const OBJECT_NAME_MAX: usize = 236;
+fn digest(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}

@@ -74,9 +74,8 @@ impl fmt::Display for Unknown {
             Self::NotInFleet => f.write_str("the cluster is not in the fleet"),
             Self::NotReady(state) => write!(f, "the cluster is {state}"),
             Self::Listing => f.write_str("the first list has not been answered"),
-            Self::Failing { error, failures } => {
-                write!(f, "the watch failed {failures} times in a row: {error}")
-            }
+            // Without the count, so that what is said of a lasting trouble stays the same.
+            Self::Failing { error, .. } => write!(f, "the watch fails: {error}"),
             Self::Undecodable(error) => write!(f, "the object cannot be decoded: {error}"),
         }
     }

@@ -40,17 +40,22 @@ impl Error {
         }
     }
 
-    /// The same error of a larger step.
+    /// The same error of a larger step, of which waiting is the last part.
     pub(crate) fn within(mut self, step: &str) -> Self {
-        self.step = format!("{step}: {}", self.step);
+        self.step = match self.cause {
+            Cause::Unsettled { .. } => step.to_owned(),
+            _ => format!("{step}: {}", self.step),
+        };
         self
     }
 
+    /// A problem that is still being worked on is told once.
     pub(crate) fn unsettled(
         step: impl Into<String>,
         moving: Vec<String>,
-        problems: Vec<String>,
+        mut problems: Vec<String>,
     ) -> Self {
+        problems.retain(|problem| !moving.contains(problem));
         Self {
             step: step.into(),
             cause: Cause::Unsettled { moving, problems },
@@ -77,6 +82,9 @@ impl fmt::Display for Error {
             Cause::Unsettled { moving, problems } => {
                 f.write_str(" not settled in time, still moving:")?;
                 lines(f, moving)?;
+                if !problems.is_empty() {
+                    f.write_str("\nnot as it should be:")?;
+                }
                 lines(f, problems)
             }
         }

@@ -8,8 +8,8 @@ use kube::discovery::{Discovery, verbs};
 use kubefed_api::k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kubefed_api::manifest::Manifest;
 use kubefed_api::{
-    ClusterSelection, FederatedObject, QualifiedName, ResourceType, Target, TemplateSchema,
-    federate_as, is_dns1123_label, is_dns1123_subdomain, well_known,
+    ClusterName, ClusterSelection, FederatedObject, QualifiedName, ResourceType, Target,
+    TemplateSchema, federate_as, is_dns1123_label, is_dns1123_subdomain, well_known,
 };
 use serde_json::{Value, json};
 
@@ -30,18 +30,23 @@ impl<C: PlayedCluster> Playground<C> {
     /// 4. A CustomResourceDefinition is applied to the host, which has to know the kind, and federated.
     ///    Kinds of KubeFed itself are applied to the host alone. KubeFedClusters are left out, since the
     ///    clusters are simulated.
+    /// 5. A cluster that a federated object names and that is no member is noted.
     ///
     /// # Errors
     ///
-    /// Everything that is not as it should be once all has settled, or when the time is up: objects that
-    /// could not be read or were refused, and clusters that are not as desired. An object that cannot be
-    /// federated leaves the others alone, and is refused before anything of it is written.
+    /// There is no object, or everything that is not as it should be once all has settled, or when the
+    /// time is up: objects that could not be read or were refused, and clusters that are not as desired.
+    /// An object that cannot be federated leaves the others alone, and is refused before anything of it
+    /// is written.
     pub async fn federate(
         &mut self,
         objects: Vec<Result<Manifest, kubefed_api::Error>>,
         timeout: Duration,
         mut observe: impl FnMut(Progress<'_>),
     ) -> Result<(), Error> {
+        if objects.is_empty() {
+            return Err(Error::said("federate", "there is no object in the input"));
+        }
         let mut federating = Federating::default();
         self.federate_all(objects, &mut federating).await;
         let step = Step {
@@ -65,14 +70,12 @@ impl<C: PlayedCluster> Playground<C> {
         let snapshot = self.snapshot();
         observe(Progress::Ended(&step, &snapshot));
         let mut problems: Vec<_> = federating.errors.iter().map(ToString::to_string).collect();
-        let unsettled = settled.as_ref().err().and_then(Error::moving);
-        let unsettled = unsettled.unwrap_or_default().iter();
-        problems.extend(unsettled.map(|moving| format!("not settled in time: {moving}")));
         problems.extend(snapshot.problems());
-        if problems.is_empty() {
-            return Ok(());
+        match settled.as_ref().err().and_then(Error::moving) {
+            Some(moving) => Err(Error::unsettled(step.name, moving.to_vec(), problems)),
+            None if problems.is_empty() => Ok(()),
+            None => Err(Error::problems(step.name, problems)),
         }
-        Err(Error::problems(step.name, problems))
     }
 
     async fn federate_all(
@@ -123,7 +126,8 @@ impl<C: PlayedCluster> Playground<C> {
         }
         if let Some(federated) = self.federated_type(&document).await? {
             namespaces.use_of(&federated, &document.name);
-            check_federated(&document)?;
+            let object = check_federated(&document)?;
+            federating.notes.extend(self.strangers(&document, &object));
             return self.apply([value.clone()]).await.map(|()| true);
         }
         if document.is_definition() {
@@ -157,6 +161,18 @@ impl<C: PlayedCluster> Playground<C> {
         );
         namespaces.use_of(&target.federated_type(), &name);
         self.apply([federated.object]).await.map(|()| true)
+    }
+
+    /// What to say of clusters that a federated object names and that are no members.
+    fn strangers(&self, document: &Document, object: &FederatedObject) -> Option<String> {
+        let mut named: BTreeSet<_> = object.overrides().clusters().collect();
+        if let Ok(ClusterSelection::Named(clusters)) = object.placement() {
+            named.extend(clusters);
+        }
+        named.retain(|name| self.member(name.as_str()).is_none());
+        let names: Vec<_> = named.into_iter().map(ClusterName::as_str).collect();
+        let title = document.title();
+        (!names.is_empty()).then(|| format!("{title}: there is no cluster {}", names.join(", ")))
     }
 
     /// Applies one of KubeFed's own kinds; a FederatedTypeConfig also enables its type here.
@@ -366,7 +382,7 @@ impl Document {
 }
 
 /// Refuses what no cluster can be given, before anything is written.
-fn check_federated(document: &Document) -> Result<(), Error> {
+fn check_federated(document: &Document) -> Result<FederatedObject, Error> {
     let object = FederatedObject::parse(document.value.clone())
         .map_err(|error| document.wrong(error.to_string()))?;
     let name = document.name.name();
@@ -385,7 +401,7 @@ fn check_federated(document: &Document) -> Result<(), Error> {
     object
         .template()
         .map_err(|error| document.wrong(error.to_string()))?;
-    Ok(())
+    Ok(object)
 }
 
 /// What becomes of objects that are to be federated.

@@ -559,15 +559,19 @@ impl<C: PlayedCluster> Playground<C> {
 
     async fn create_namespace(&self, name: &str) -> Result<(), Error> {
         let namespaces = ResourceType::cluster_scoped("", "v1", "Namespace", "namespaces");
-        let known = QualifiedName::cluster_scoped(name);
-        if self.host.object(&namespaces, &known).is_some() {
+        let (step, known) = (
+            || format!("create namespace {name}"),
+            QualifiedName::cluster_scoped(name),
+        );
+        let found = api::find(&self.client, &namespaces, &known).await;
+        if found.map_err(|error| Error::call(step(), error))?.is_some() {
             return Ok(());
         }
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         let created = api::apply(&self.client, &namespaces, &object).await;
         created
             .map(drop)
-            .map_err(|error| Error::call(format!("create namespace {name}"), error))
+            .map_err(|error| Error::call(step(), error))
     }
 
     fn namespace(&self) -> &'static str {

@@ -109,8 +109,8 @@ impl Snapshot {
             .find(|object| object.kind == kind && object.name == *name)
     }
 
-    /// What is not as it will be, in words: first probes and reports that are due, and replicas that
-    /// are not ready.
+    /// What is not as it will be, in words: first probes and reports that are due, problems that are
+    /// tried again, and replicas that are not ready.
     pub fn moving(&self) -> Vec<String> {
         let unprobed = self
             .clusters
@@ -230,7 +230,7 @@ impl ObjectState {
             let (cluster, status) = (&copy.cluster, copy.status.as_deref()?);
             // Between two attempts no loop has anything in work.
             if PropagationStatus::from(status).is_retried() {
-                return Some(format!("{name} in {cluster}: {status}, to be tried again"));
+                return copy.problem(&name);
             }
             let (ready, wanted) = copy.replicas()?;
             let moves = copy.is_propagated() && !copy.is_rolled_out();
@@ -241,11 +241,7 @@ impl ObjectState {
 
     fn problems(&self) -> Vec<String> {
         let name = self.title();
-        let failing = self.clusters.iter().filter_map(|copy| {
-            let status = copy.status.as_ref().filter(|status| !status.is_empty())?;
-            let (cluster, why) = (&copy.cluster, &copy.explanation);
-            Some(format!("{name} in {cluster}: {status}: {why}"))
-        });
+        let failing = self.clusters.iter().filter_map(|copy| copy.problem(&name));
         let failing: Vec<_> = failing.collect();
         if !failing.is_empty() || self.reason.is_empty() {
             return failing;
@@ -298,6 +294,13 @@ impl CopyState {
     /// Whether the cluster is reported to hold what it should.
     pub fn is_propagated(&self) -> bool {
         self.status.as_deref() == Some("")
+    }
+
+    /// What is reported to be wrong with the copy of an object of this name.
+    fn problem(&self, name: &str) -> Option<String> {
+        let status = self.status.as_ref().filter(|status| !status.is_empty())?;
+        let (cluster, why) = (&self.cluster, &self.explanation);
+        Some(format!("{name} in {cluster}: {status}: {why}"))
     }
 
     /// The version of the copy.

@@ -113,6 +113,45 @@ spec: {template: {rules: []}, placement: {clusters: [{name: member-2}]}}
 }
 
 #[tokio::test(start_paused = true)]
+async fn clusters_that_there_are_not_are_noted() {
+    let text = r#"
+apiVersion: types.kubefed.io/v1beta1
+kind: FederatedConfigMap
+metadata: {namespace: data, name: settings}
+spec:
+  template: {}
+  placement: {clusters: [{name: member-2}, {name: cluster2}, {name: cluster1}]}
+  overrides: [{clusterName: cluster3}, {clusterName: member-1}]
+"#;
+    let options = PlaygroundOptions::default();
+    let mut playground = Playground::start(options).await.unwrap();
+    let mut notes = Vec::new();
+    let observe = |progress: Progress<'_>| {
+        if let Progress::Noted(note) = progress {
+            notes.push(note.to_owned());
+        }
+    };
+    let objects = manifest::read("in.yaml", text);
+    playground
+        .federate(objects, PATIENCE, observe)
+        .await
+        .unwrap();
+    let title = "FederatedConfigMap data/settings";
+    let names = "cluster1, cluster2, cluster3";
+    assert_eq!(notes, [format!("{title}: there is no cluster {names}")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_input_without_objects_is_an_error() {
+    let options = PlaygroundOptions::default();
+    let mut playground = Playground::start(options).await.unwrap();
+    let objects = manifest::read("in.yaml", "# nothing\n---\n");
+    let federated = playground.federate(objects, PATIENCE, |_| ()).await;
+    let error = federated.unwrap_err().to_string();
+    assert_eq!(error, "federate: there is no object in the input");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_wrong_with_one_document_leaves_the_others_alone() {
     let text = r#"
 kind: [
@@ -214,8 +253,7 @@ metadata: {namespace: data, name: negative}
 spec: {template: {spec: {replicas: -1}}, placement: {clusters: [{name: member-1}]}}
 "#;
     let problems = [
-        "not settled in time: FederatedDeployment: ",
-        "not settled in time: Deployment data/negative in member-1: CreationFailed, to be tried again",
+        "FederatedDeployment: ",
         "Deployment data/negative in member-1: CreationFailed: Deployment.apps \"negative\" is invalid",
     ];
     check(text, &problems).await;

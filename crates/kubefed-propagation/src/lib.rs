@@ -93,7 +93,7 @@ pub use placement::{
 pub use plan::{ClusterPlan, FieldChange, Plan, PlanLimits, plan, plan_with_secrets};
 #[cfg(feature = "preview")]
 pub use preview::{Preview, PreviewOptions, PreviewedObject, Problem, Verdict};
-pub use record::{Record, next_versions};
+pub use record::{OverrideDigests, Record, next_versions};
 pub use render::{Rendered, Warning, render, set_managed_label};
 pub use report::{RemoteStatus, Report};
 pub use retention::retain;

@@ -1,6 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
-use kubefed_api::{ClusterName, ClusterObjectVersion, PropagatedVersionStatus};
+use kubefed_api::{ClusterName, ClusterObjectVersion, FederatedObject, PropagatedVersionStatus};
+use serde_json::Value;
 
 use crate::{Hashes, ObjectVersion};
 
@@ -26,13 +28,33 @@ impl Record {
                 ..Self::empty()
             };
         }
+        Self::of_versions(stored)
+    }
+
+    /// Like [`Record::read`]; but where only overrides differ, what was recorded still holds for the
+    /// clusters whose own are as they were. `then` are the overrides of the time of the record. (The
+    /// original writes to every cluster after an edit of one cluster's overrides.)
+    pub fn read_by_cluster(
+        stored: &PropagatedVersionStatus,
+        hashes: &Hashes,
+        then: &OverrideDigests,
+        now: &OverrideDigests,
+    ) -> Self {
+        if !is_current(stored, hashes) && hashes.template.matches(&stored.template_version) {
+            let mut record = Self::of_versions(stored);
+            record
+                .versions
+                .retain(|cluster, _| then.0.get(cluster) == now.0.get(cluster));
+            return record;
+        }
+        Self::read(stored, hashes)
+    }
+
+    fn of_versions(stored: &PropagatedVersionStatus) -> Self {
         let version = |entry: &ClusterObjectVersion| {
             Some((entry.cluster_name.clone(), entry.version.parse().ok()?))
         };
-        Self {
-            versions: stored.cluster_versions.iter().filter_map(version).collect(),
-            ..Self::empty()
-        }
+        stored.cluster_versions.iter().filter_map(version).collect()
     }
 
     /// Whether another template was recorded, so that hardly any copy is as desired.
@@ -52,6 +74,54 @@ impl FromIterator<(ClusterName, ObjectVersion)> for Record {
             versions: versions.into_iter().collect(),
             ..Self::empty()
         }
+    }
+}
+
+/// The overrides of each cluster by a digest, which tells whether an edit concerns a cluster.
+///
+/// It is compared within one process only, so it need not be stable over releases.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct OverrideDigests(BTreeMap<ClusterName, u64>);
+
+impl OverrideDigests {
+    /// Those of a federated object, readable or not. Linear in the length of the overrides.
+    pub fn of(object: &FederatedObject) -> Self {
+        let mut entries = BTreeMap::<ClusterName, DefaultHasher>::new();
+        let overrides = object.as_value()["spec"]["overrides"].as_array();
+        for entry in overrides.into_iter().flatten() {
+            if let Some(cluster) = entry["clusterName"].as_str() {
+                // The keys of this hasher are fixed, unlike those of `RandomState`.
+                let hasher = entries.entry(cluster.into()).or_default();
+                hash(entry, hasher);
+            }
+        }
+        let digests = entries.into_iter();
+        Self(
+            digests
+                .map(|(name, hasher)| (name, hasher.finish()))
+                .collect(),
+        )
+    }
+}
+
+/// Members are taken in the order of their names, whatever order the map keeps.
+fn hash(value: &Value, hasher: &mut DefaultHasher) {
+    match value {
+        Value::Object(map) => {
+            let sorted: BTreeMap<_, _> = map.iter().collect();
+            (0_u8, sorted.len()).hash(hasher);
+            for (name, value) in sorted {
+                name.hash(hasher);
+                hash(value, hasher);
+            }
+        }
+        Value::Array(list) => {
+            (1_u8, list.len()).hash(hasher);
+            list.iter().for_each(|value| hash(value, hasher));
+        }
+        Value::String(text) => (2_u8, text).hash(hasher),
+        Value::Number(number) => (3_u8, number.to_string()).hash(hasher),
+        Value::Bool(_) | Value::Null => (4_u8, value.as_bool()).hash(hasher),
     }
 }
 

@@ -51,6 +51,9 @@ pub(crate) enum Kind {
     #[error(transparent)]
     NoAssets(crate::NoAssets),
 
+    #[error("etcd of {cluster} could not be compacted: {answer}")]
+    NotCompacted { cluster: String, answer: String },
+
     #[error("there is no {program} at {path}: {source}")]
     Missing {
         program: &'static str,

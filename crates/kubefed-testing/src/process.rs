@@ -150,6 +150,7 @@ impl Process {
         };
         lines()
             .find(|line| tells_of_failure(line))
+            .or_else(|| lines().find(|line| line.starts_with("panic: ")))
             .or_else(|| lines().next())
             .unwrap_or("its log is empty")
             .to_owned()
@@ -192,11 +193,11 @@ impl Drop for Process {
 }
 
 /// etcd logs JSON with a level; klog's lines begin with a letter, and fatal errors of the
-/// Kubernetes programs are printed as `Error: …`.
+/// Kubernetes programs are printed as `Error: …`. What etcd panics with it has logged with its cause.
 fn tells_of_failure(line: &str) -> bool {
     let klog = line.starts_with(['F', 'E']) && line[1..].starts_with(|c: char| c.is_ascii_digit());
     let etcd = [r#""level":"fatal""#, r#""level":"panic""#]
         .iter()
         .any(|level| line.contains(level));
-    klog || etcd || line.starts_with("Error: ") || line.starts_with("panic: ")
+    klog || etcd || line.starts_with("Error: ")
 }

@@ -188,6 +188,20 @@ impl ApiServer {
         Ok(())
     }
 
+    /// Makes etcd forget what was before now, as the API server has it do every five minutes. What the
+    /// API server itself remembers is forgotten with a [`ApiServer::restart`].
+    ///
+    /// # Errors
+    ///
+    /// etcd does not run, or refuses.
+    pub async fn compact(&self) -> Result<(), Error> {
+        let refused = |answer| Kind::NotCompacted {
+            cluster: self.name().to_owned(),
+            answer,
+        };
+        Ok(compact(self.plan.etcd_port).await.map_err(refused)?)
+    }
+
     fn freeze(&self, frozen: bool) -> Result<(), Error> {
         let stopped = Kind::NotRunning {
             program: ProgramKind::KubeApiserver.file_name(),
@@ -537,19 +551,45 @@ where
 }
 
 async fn etcd_is_healthy(port: u16) -> Result<(), String> {
-    let ask = async {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
-        stream.write_all(b"GET /health HTTP/1.0\r\n\r\n").await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer)
-    };
-    let answer = ask.await.map_err(|error| error.to_string())?;
+    let answer = ask_etcd(port, "GET /health", "").await?;
     if answer.contains(r#""health":"true""#) {
         Ok(())
     } else {
         Err(answer)
     }
+}
+
+/// What etcd's gateway answers, with the head of the answer.
+async fn ask_etcd(port: u16, request: &str, body: &str) -> Result<String, String> {
+    let length = body.len();
+    let request = format!("{request} HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{body}");
+    let ask = async {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    ask.await.map_err(|error| error.to_string())
+}
+
+/// Makes etcd forget every state but the last.
+async fn compact(port: u16) -> Result<(), String> {
+    // Any read tells the revision; no key begins with a zero byte.
+    let answer = ask_etcd(port, "POST /v3/kv/range", r#"{"key": "AA=="}"#).await?;
+    let revision = answer
+        .split_once(r#""revision":""#)
+        .and_then(|(_, rest)| rest.split_once('"'));
+    let Some((revision, _)) = revision else {
+        return Err(answer);
+    };
+    let order = format!(r#"{{"revision": "{revision}", "physical": true}}"#);
+    let answer = ask_etcd(port, "POST /v3/kv/compaction", &order).await?;
+    let done = answer
+        .lines()
+        .next()
+        .is_some_and(|status| status.contains(" 200 "));
+    if done { Ok(()) } else { Err(answer) }
 }
 
 async fn serves(client: &Client) -> Result<(), String> {

@@ -47,6 +47,7 @@ fn main() -> ExitCode {
         .test("bad_programs_are_named_with_path_and_reason", bad_programs)
         .test("a_busy_port_is_named", busy_port)
         .test("an_etcd_that_dies_is_named_with_its_log", etcd_dies)
+        .test("a_full_disk_is_named_with_its_log", full_disk)
         .run()
 }
 
@@ -151,10 +152,20 @@ async fn nothing_is_left_after_a_drop() -> TestResult {
 }
 
 /// The child starts a cluster, prints its processes and directory, and waits to be killed.
-#[allow(clippy::print_stdout, reason = "the parent reads it")]
+#[allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the parent reads it"
+)]
 fn start_and_die() -> ExitCode {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let server = runtime.block_on(ApiServer::start()).expect("a cluster");
+    let server = match runtime.block_on(ApiServer::start()) {
+        Ok(server) => server,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let ids: Vec<_> = server.process_ids().iter().map(u32::to_string).collect();
     println!("{} {}", ids.join(","), server.dir().display());
     std::thread::park();
@@ -257,6 +268,35 @@ async fn etcd_dies() -> TestResult {
         error.contains("signal: 9") && error.contains("etcd.log"),
         "{error}"
     );
+    Ok(())
+}
+
+/// A child starts a cluster on a file system that is too small, which only it sees.
+#[allow(clippy::print_stderr, reason = "what is left out is said")]
+async fn full_disk() -> TestResult {
+    let disk = tempfile::tempdir()?;
+    let script = format!(
+        "mount -t tmpfs -o size=8m tmpfs {0} && TMPDIR={0} exec {1}",
+        disk.path().display(),
+        std::env::current_exe()?.display()
+    );
+    let unshared = ["--user", "--map-root-user", "--mount"];
+    let child = Command::new("unshare")
+        .args(unshared)
+        .args(["sh", "-c", &script])
+        .env(CHILD, "1")
+        .stdin(Stdio::null())
+        .output()?;
+    let error = String::from_utf8_lossy(&child.stderr);
+    if error.contains("unshare: ") || error.contains("mount: ") {
+        // Some kernels and containers let nobody mount.
+        eprintln!("not shown here: {}", error.trim());
+        return Ok(());
+    }
+    assert!(!child.status.success());
+    for words in ["etcd 3.", "no space left on device", "etcd.log"] {
+        assert!(error.contains(words), "{error}");
+    }
     Ok(())
 }
 

@@ -79,6 +79,16 @@ async fn the_tour_says_how_many_clusters_it_needs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_step_that_does_not_settle_says_what_is_moving_and_everything_once() {
+    let (_, done) = run(&["--timeout", "0"]).await;
+    let error = done.unwrap_err();
+    let beginning = "settle: not settled in time, still moving:\n  ";
+    assert!(error.starts_with(beginning), "{error}");
+    let lines: std::collections::BTreeSet<_> = error.lines().collect();
+    assert_eq!(lines.len(), error.lines().count(), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn manifests_are_federated_and_clusters_left_out() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/manifests");
     let (text, done) = run(&["--manifests", folder]).await;

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kubefed_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kubefed_api::{ClusterName, KubeFedCluster, KubeFedClusterStatus, QualifiedName, ResourceType};
 use kubefed_informer::health::needs_write;
 use kubefed_informer::{ClusterState, Health, Informer, Lookup, Typed};
@@ -22,6 +23,8 @@ pub(crate) struct ClusterHealth {
     kind: ResourceType,
     /// What was written last and may not have come back through the watch yet, by the object's uid.
     written: BTreeMap<ClusterName, (Option<String>, KubeFedClusterStatus)>,
+    /// The time of the probe that was told of last.
+    told: BTreeMap<ClusterName, Option<Time>>,
 }
 
 impl ClusterHealth {
@@ -35,6 +38,7 @@ impl ClusterHealth {
             objects,
             kind,
             written: BTreeMap::new(),
+            told: BTreeMap::new(),
         }
     }
 
@@ -52,6 +56,7 @@ impl ClusterHealth {
     async fn report_all(&mut self) {
         let fleet = self.context.fleet.clusters();
         self.written.retain(|name, _| fleet.get(name).is_some());
+        self.told.retain(|name, _| fleet.get(name).is_some());
         for cluster in fleet.iter() {
             self.report(cluster).await;
         }
@@ -66,11 +71,17 @@ impl ClusterHealth {
             return;
         };
         let uid = &object.metadata.uid;
-        self.tell(&name, uid.as_deref(), &cluster.health());
+        let health = cluster.health();
+        let probed = health.conditions().first();
+        let probed = probed.and_then(|condition| condition.last_probe_time.clone());
+        if self.told.get(cluster.name()) != Some(&probed) {
+            self.tell(&name, uid.as_deref(), &health);
+            self.told.insert(cluster.name().clone(), probed);
+        }
         let written = self.written.get(cluster.name());
         let written = written.and_then(|(of, status)| (of == uid).then_some(status));
         let stored = written.or(object.status.as_ref());
-        let status = cluster.health().status(stored);
+        let status = health.status(stored);
         if !needs_write(stored, &status, self.context.options.heartbeat) {
             return;
         }
@@ -96,11 +107,13 @@ impl ClusterHealth {
         let note = match health.state() {
             ClusterState::Malformed => Note::warning(
                 "MalformedClusterConfig",
-                format!("The configuration for this cluster may be malformed: {cause}"),
+                "The configuration for this cluster may be malformed",
+                format!(": {cause}"),
             ),
             ClusterState::Offline => Note::warning(
                 "RetrievingClusterHealthFailed",
-                format!("Failed to retrieve health of the cluster: {cause}"),
+                "Failed to retrieve health of the cluster",
+                format!(": {cause}"),
             ),
             _ => return,
         };

@@ -13,9 +13,12 @@ impl ServiceStatus {
     /// The stored object, never older than the answer to our own last write.
     pub(super) fn stored(&self, name: &QualifiedName) -> Result<Option<Arc<Value>>, String> {
         let key = ReconcileKey::fleet(name.clone());
+        let mut latest = self.own_statuses.latest();
         let seen = self.statuses.store().get(name);
         let version = seen.present().map(|raw| raw.resource_version());
-        if let Some(own) = self.own_statuses.latest(&key, version) {
+        let own = latest.newer_than(&key, version);
+        drop(latest);
+        if let Some(own) = own {
             return Ok(own);
         }
         match seen {

@@ -31,8 +31,9 @@ impl ServiceStatus {
         };
         let entries = stored.as_deref().map(entries);
         let collected = self.collect(name, entries.as_deref().unwrap_or_default());
+        let resync = Requeue::After(self.context.options.resync);
         if entries.as_ref() == Some(&collected) {
-            return Requeue::OnChange;
+            return resync;
         }
         let written = match &stored {
             None => self.create(name, &object, &collected).await,
@@ -44,7 +45,7 @@ impl ServiceStatus {
                 let version = answer["metadata"]["resourceVersion"].as_str();
                 let version = version.unwrap_or_default().to_owned();
                 self.own_statuses.wrote(key, &version, Arc::new(answer));
-                Requeue::OnChange
+                resync
             }
             // Somebody else was quicker; the watch is about to show it.
             Err(error)

@@ -26,8 +26,8 @@ const RETRY: Duration = Duration::from_secs(5);
 ///
 /// A reconcile waits a moment for its calls. Those that have not ended by then go on beside the loop,
 /// and bring their object back when they end. Until it answers soon again the cluster counts as slow,
-/// and nobody waits for it: so a cluster that hangs holds neither a worker nor the next change of the same object. There
-/// is never more than one call for one object in one cluster.
+/// and nobody waits for it: so a cluster that hangs holds neither a worker nor the next change of the
+/// same object. There is never more than one call for one object in one cluster.
 pub(super) struct Calls {
     state: Arc<Mutex<State>>,
     queue: FairQueue,
@@ -49,6 +49,8 @@ pub(super) struct Call {
 struct State {
     /// What late calls are about: the clusters by the object's name there.
     under_way: BTreeMap<QualifiedName, BTreeSet<ClusterName>>,
+    /// How late calls ended, until somebody tells.
+    ended: BTreeMap<QualifiedName, BTreeMap<ClusterName, Settled>>,
     /// Clusters that are not waited for, since a call took longer than that.
     slow: BTreeSet<ClusterName>,
 }
@@ -70,6 +72,11 @@ impl Calls {
         let state = lock(&self.state);
         let clusters = state.under_way.get(target);
         clusters.is_some_and(|clusters| clusters.contains(cluster))
+    }
+
+    /// How late calls about this object ended that nobody has told of.
+    pub(super) fn take_ended(&self, target: &QualifiedName) -> BTreeMap<ClusterName, Settled> {
+        lock(&self.state).ended.remove(target).unwrap_or_default()
     }
 
     /// How many late calls there are.
@@ -153,8 +160,11 @@ impl Calls {
                     state.under_way.remove(&target);
                 }
             }
+            let retried = settled.is_retried();
+            let ended = state.ended.entry(target).or_default();
+            ended.insert(cluster, settled);
             drop(state);
-            if settled.is_retried() {
+            if retried {
                 queue.add_after(key, RETRY);
             } else {
                 queue.add(key);

@@ -17,6 +17,7 @@
 
 mod calls;
 mod copies;
+mod namespaces;
 mod observe;
 mod reconcile;
 mod record;
@@ -39,7 +40,7 @@ use tokio::time::Instant;
 
 use self::calls::{Calls, LateCalls};
 use self::copies::Copies;
-use self::observe::NamespacePlacements;
+use self::namespaces::{NamespacePlacements, Unreported};
 use self::record::VersionRecords;
 use crate::{Context, Options, resource_type};
 
@@ -59,6 +60,7 @@ pub(crate) struct Sync {
     own_copies: OwnWrites<ObservedCopy>,
     /// Clusters whose first list is not answered, and since when that is known.
     listing_since: Mutex<BTreeMap<ClusterName, Instant>>,
+    unreported: Unreported,
     calls: Calls,
     /// Until the loop runs.
     late_calls: Mutex<Option<LateCalls>>,
@@ -133,6 +135,7 @@ impl Sync {
             own_objects: OwnWrites::default(),
             own_copies: OwnWrites::default(),
             listing_since: Mutex::default(),
+            unreported: Unreported::default(),
             context,
         })
     }
@@ -174,14 +177,20 @@ impl Sync {
     /// What is under way or failing, in words; `None` once nothing moves.
     pub(crate) fn moving(&self) -> Option<String> {
         let depth = self.queue.depth();
-        let late = self.calls.late();
-        let moves = !depth.is_idle() || depth.failing > 0 || late > 0;
-        moves.then(|| {
-            format!(
-                "{}: {} waiting, {} in work, {} failing, {late} calls unanswered",
-                self.kinds.federated.kind, depth.waiting, depth.in_flight, depth.failing
-            )
-        })
+        let parts = [
+            (depth.waiting, "waiting"),
+            (depth.in_flight, "in work"),
+            (depth.failing, "failing"),
+            (self.calls.late(), "calls unanswered"),
+            (self.unreported.awaited(), "namespaces not reported on"),
+        ];
+        let moving: Vec<_> = parts
+            .into_iter()
+            .filter(|(number, _)| *number > 0)
+            .map(|(number, what)| format!("{number} {what}"))
+            .collect();
+        let kind = &self.kinds.federated.kind;
+        (!moving.is_empty()).then(|| format!("{kind}: {}", moving.join(", ")))
     }
 
     /// Absence of a federated object or a FederatedNamespace means something only once they are listed.
@@ -236,9 +245,14 @@ impl Sync {
         let mut events = namespaces.subscribe();
         while let Some(event) = events.next().await {
             match event {
-                // A change that leaves the placement alone, such as a status, concerns nobody.
-                Event::Object { name, .. } if placements.changes(namespaces.store(), &name) => {
-                    self.add_namespace(name.namespace().unwrap_or_default());
+                // A change that leaves the placement alone, such as a status, concerns nobody but
+                // those who wait for it.
+                Event::Object { name, .. } => {
+                    let namespace = name.namespace().unwrap_or_default();
+                    let reported = self.ends_wait_for_namespace(namespace);
+                    if placements.changes(namespaces.store(), &name) || reported {
+                        self.add_namespace(namespace);
+                    }
                 }
                 Event::Everything => self.add_all(Duration::ZERO),
                 _ => {}

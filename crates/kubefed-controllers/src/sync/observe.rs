@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use kubefed_api::{ClusterName, ClusterSelection, FederatedObject, ObservedCopy, QualifiedName};
-use kubefed_informer::{Change, Cluster, Lookup, RawObject, Store};
-use kubefed_propagation::{
-    Federation, Ignorance, Member, NamespaceFederation, Observation, Record, Scope, inventory,
-};
+use kubefed_api::{ClusterName, FederatedObject, ObservedCopy, QualifiedName};
+use kubefed_informer::{Change, Cluster, Lookup, RawObject};
+use kubefed_propagation::{Federation, Ignorance, Member, Observation, Record, Scope, inventory};
 use kubefed_runtime::ReconcileKey;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -40,9 +38,8 @@ pub(super) enum HostObject {
 impl Sync {
     /// The federated object, never older than the answer to our own last write.
     pub(super) fn host_object(&self, name: &QualifiedName) -> HostObject {
-        let key = ReconcileKey::fleet(name.clone());
-        let seen = self.federated.store().get(name);
-        let value = match (&seen, self.own_object(&key, &seen)) {
+        let (seen, own) = self.seen_object(name);
+        let value = match (&seen, own) {
             (_, Some(Some(own))) => Arc::unwrap_or_clone(own),
             (_, Some(None)) | (Lookup::Absent, None) => return HostObject::Absent,
             (Lookup::Unknown(why), None) => return HostObject::Unknown(why.to_string()),
@@ -57,13 +54,14 @@ impl Sync {
         }
     }
 
-    fn own_object(
-        &self,
-        key: &ReconcileKey,
-        seen: &Lookup<RawObject>,
-    ) -> Option<Option<Arc<Value>>> {
+    /// What the watch shows, and what was written last if that is newer.
+    fn seen_object(&self, name: &QualifiedName) -> (Lookup<RawObject>, Option<Option<Arc<Value>>>) {
+        let key = ReconcileKey::fleet(name.clone());
+        let mut latest = self.own_objects.latest();
+        let seen = self.federated.store().get(name);
         let version = seen.present().map(|raw| raw.resource_version());
-        self.own_objects.latest(key, version)
+        let own = latest.newer_than(&key, version);
+        (seen, own)
     }
 
     /// Whether the watch shows what we wrote last, so that its event is no news.
@@ -129,9 +127,9 @@ impl Sync {
             )
         }));
         members.sort_by(|(a, _), (b, _)| a.name().cmp(b.name()));
-        let record = match (&stored, federation.hashes()) {
-            (Some(stored), Ok(hashes)) => Record::read(stored, hashes),
-            _ => Record::empty(),
+        let record = match federation.hashes() {
+            Ok(hashes) => self.records.record(object, hashes),
+            Err(_) => Record::empty(),
         };
         World {
             federation,
@@ -173,25 +171,6 @@ impl Sync {
         }
     }
 
-    fn namespace_of(&self, name: &QualifiedName) -> NamespaceFederation {
-        let (Some(namespaces), Some(namespace)) = (&self.namespaces, name.namespace()) else {
-            return NamespaceFederation::NotNeeded;
-        };
-        match namespaces
-            .store()
-            .get(&QualifiedName::namespaced(namespace, namespace))
-        {
-            Lookup::Unknown(why) => NamespaceFederation::Unknown(why.to_string()),
-            Lookup::Absent => NamespaceFederation::Absent,
-            Lookup::Present(raw) => match raw.parse() {
-                Ok(value) => NamespaceFederation::Present(ClusterSelection::parse(
-                    &value["spec"]["placement"],
-                )),
-                Err(error) => NamespaceFederation::Unknown(error.to_string()),
-            },
-        }
-    }
-
     /// What a cluster holds, never older than the answer to our own last write, and whether the cluster
     /// has yet to answer its first list.
     pub(super) fn observation(
@@ -200,13 +179,15 @@ impl Sync {
         name: &QualifiedName,
     ) -> (Observation, bool) {
         let key = ReconcileKey::in_cluster(cluster.clone(), name.clone());
+        let mut latest = self.own_copies.latest();
         let seen = self.copies.get(cluster, name);
         let version = seen.present().map(|copy| copy.resource_version());
         let own = match &seen {
             // What was written does not tell what became of it since the watch was lost.
             Lookup::Unknown(_) => None,
-            _ => self.own_copies.latest(&key, version),
+            _ => latest.newer_than(&key, version),
         };
+        drop(latest);
         match (seen, own) {
             (_, Some(Some(copy))) => (Observation::Managed(copy), false),
             (_, Some(None)) => (Observation::ProvenAbsent, false),
@@ -241,32 +222,5 @@ impl Sync {
             && (self.context.options.is_system_namespace(name.name())
                 || self.context.options.scope == Scope::Limited
                 || name.namespace() != Some(name.name()))
-    }
-}
-
-/// The placements of FederatedNamespaces as they were seen last, by which changes of anything else
-/// are told apart.
-#[derive(Default)]
-pub(super) struct NamespacePlacements(BTreeMap<QualifiedName, Value>);
-
-impl NamespacePlacements {
-    pub(super) fn changes(&mut self, store: &Store<RawObject>, name: &QualifiedName) -> bool {
-        let placement = match store.get(name) {
-            Lookup::Present(raw) => raw.parse().ok().map(|mut value| {
-                // An existing namespace without a placement differs from none.
-                let placement = value["spec"]["placement"].take();
-                if placement.is_null() {
-                    Value::Object(serde_json::Map::new())
-                } else {
-                    placement
-                }
-            }),
-            Lookup::Absent | Lookup::Unknown(_) => None,
-        };
-        let before = match &placement {
-            Some(placement) => self.0.insert(name.clone(), placement.clone()),
-            None => self.0.remove(name),
-        };
-        before != placement
     }
 }

@@ -103,8 +103,9 @@ impl Sync {
             self.tell_invalid_name(name);
             return Requeue::OnChange;
         }
+        let late = self.calls.take_ended(&self.target_name(name));
         match self.host_object(name) {
-            HostObject::Present(object) => self.reconcile_object(object).await,
+            HostObject::Present(object) => self.reconcile_object(object, &late).await,
             HostObject::Absent => self.free_orphans(name).await,
             HostObject::Unknown(why) => {
                 tracing::debug!(%name, why, "the federated object is not known");
@@ -117,12 +118,23 @@ impl Sync {
         }
     }
 
-    async fn reconcile_object(self: &Arc<Self>, mut object: Arc<FederatedObject>) -> Requeue {
+    async fn reconcile_object(
+        self: &Arc<Self>,
+        mut object: Arc<FederatedObject>,
+        late: &BTreeMap<ClusterName, Settled>,
+    ) -> Requeue {
         if object.is_deleting() && !object.has_sync_finalizer() {
             return Requeue::OnChange;
         }
         let world = Arc::new(self.observe(&object));
         let decisions = world.decide();
+        if decisions
+            .iter()
+            .any(|decision| matches!(decision.action, Action::Create { .. }))
+            && let Some(wait) = self.until_namespace_is_reported(object.name())
+        {
+            return Requeue::After(wait);
+        }
         if let Some(patch) = hold_before(
             &object,
             &world.inventory,
@@ -131,8 +143,8 @@ impl Sync {
             object = match self.patch_object(&object, &patch).await {
                 Ok(object) => object,
                 Err(error) => {
-                    let message = format!("Failed to ensure finalizer: {error}");
-                    let note = Note::warning("EnsureFinalizerError", message);
+                    let (subject, cause) = ("Failed to ensure finalizer", format!(": {error}"));
+                    let note = Note::warning("EnsureFinalizerError", subject, cause);
                     if !error.is_conflict() {
                         self.context.events.say(&self.about(&object), note);
                     }
@@ -141,9 +153,7 @@ impl Sync {
             };
         }
         let settled = self.carry_out(&object, &world, decisions).await;
-        if !world.listing {
-            self.tell(&object, &world, &settled);
-        }
+        self.tell(&object, &world, late, &settled);
         let (recorded, reported) = futures::join!(
             self.record(&object, &world, &settled),
             self.report(&object, &world, &settled),

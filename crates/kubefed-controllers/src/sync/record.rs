@@ -7,7 +7,7 @@ use kubefed_api::{
     ClusterName, FederatedObject, ObjectVersion, PropagatedVersionStatus, QualifiedName,
     ResourceType,
 };
-use kubefed_propagation::{Hashes, next_versions};
+use kubefed_propagation::{Hashes, OverrideDigests, Record, next_versions};
 use serde_json::{Value, json};
 
 use crate::host::{Host, HostError};
@@ -33,6 +33,8 @@ struct Stored {
     resource_version: String,
     owner_uid: String,
     status: PropagatedVersionStatus,
+    /// The overrides that the versions are of; `None` where that is not known, as after a start.
+    overrides: Option<OverrideDigests>,
 }
 
 impl VersionRecords {
@@ -68,6 +70,25 @@ impl VersionRecords {
         (stored.owner_uid == object.uid()).then(|| stored.status.clone())
     }
 
+    /// What is recorded of the copies of a federated object, as far as it holds for what it says now.
+    pub(crate) fn record(&self, object: &FederatedObject, hashes: &Hashes) -> Record {
+        let entries = self.entries();
+        let entry = entries.get(object.name());
+        let Some(stored) = entry.filter(|stored| stored.owner_uid == object.uid()) else {
+            return Record::empty();
+        };
+        if let Some(then) = &stored.overrides
+            && !hashes.matches(
+                &stored.status.template_version,
+                &stored.status.overrides_version,
+            )
+        {
+            let now = OverrideDigests::of(object);
+            return Record::read_by_cluster(&stored.status, hashes, then, &now);
+        }
+        Record::read(&stored.status, hashes)
+    }
+
     /// Forgets a federated object that is gone; its version object goes by garbage collection.
     pub(crate) fn forget(&self, name: &QualifiedName) {
         self.entries().remove(name);
@@ -90,6 +111,7 @@ impl VersionRecords {
                 .filter(|stored| stored.owner_uid == object.uid());
             let stored = ours.map(|stored| &stored.status);
             let Some(next) = next_versions(stored, hashes, selected, produced) else {
+                self.learn_overrides(object);
                 return Ok(());
             };
             let written = match ours {
@@ -114,6 +136,14 @@ impl VersionRecords {
             }
         }
         failure.map_or(Ok(()), Err)
+    }
+
+    /// The stored versions are of what the object says now.
+    fn learn_overrides(&self, object: &FederatedObject) {
+        if let Some(stored) = self.entries().get_mut(object.name()) {
+            let overrides = &mut stored.overrides;
+            overrides.get_or_insert_with(|| OverrideDigests::of(object));
+        }
     }
 
     async fn create(
@@ -152,6 +182,7 @@ impl VersionRecords {
             resource_version: text(&written["metadata"]["resourceVersion"]),
             owner_uid: object.uid().to_owned(),
             status: next.clone(),
+            overrides: Some(OverrideDigests::of(object)),
         };
         self.entries().insert(object.name().clone(), stored);
         Ok(())
@@ -231,6 +262,7 @@ impl Stored {
             resource_version: text(&metadata["resourceVersion"]),
             owner_uid: text(&metadata["ownerReferences"][0]["uid"]),
             status: serde_json::from_value(object["status"].clone()).unwrap_or_default(),
+            overrides: None,
         }
     }
 }

@@ -3,10 +3,12 @@
 //! Clusters for which the same is to be said share one event, so that a change of an object in any
 //! number of clusters costs one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kubefed_api::{ClusterName, FederatedObject, PropagationStatus, QualifiedName};
-use kubefed_propagation::{Action, Ignorance, Outcome, Reason, Undetermined, Waiting};
+use kubefed_propagation::{
+    Action, Failure, Ignorance, Observation, Outcome, Reason, Undetermined, Waiting,
+};
 
 use super::Sync;
 use super::observe::{HostObject, World};
@@ -46,6 +48,9 @@ const REMOVE_LABEL: Operation = Operation {
     fails: "Failed to remove managed label from",
 };
 
+/// Clusters that an event names.
+const NAMED_MAX: usize = 10;
+
 /// Whether it is a warning, the reason, and the words before and after the clusters.
 type Saying = (bool, &'static str, String, String);
 
@@ -67,7 +72,7 @@ impl Sync {
         };
         if self.kinds.target.is_core("Namespace") && name.namespace() != Some(name.name()) {
             let message = "a federated namespace must be named like the namespace it is in";
-            let note = Note::warning("InvalidName", message);
+            let note = Note::warning("InvalidName", message, "");
             self.context.events.say(&self.about(&object), note);
         }
     }
@@ -80,33 +85,44 @@ impl Sync {
             let changed = health.conditions().first()?.last_transition_time.clone()?;
             Some(changed.0.strftime(" since %Y-%m-%dT%H:%M:%SZ").to_string())
         };
+        let cause = |cluster: &ClusterName, settled: &Settled| match (
+            &settled.outcome,
+            &settled.decision.action,
+        ) {
+            (Some(Outcome::Failed { message, .. }), _) => Some(message.clone()),
+            (_, Action::Wait(Waiting::Unknown(Ignorance::NotReady))) => {
+                let since = since(cluster).unwrap_or_default();
+                Some(format!("{}{since}", Ignorance::NotReady))
+            }
+            (_, Action::Wait(Waiting::Unknown(why))) => Some(why.to_string()),
+            (_, Action::Wait(Waiting::DeleteOptions(error))) => Some(error.to_string()),
+            (_, Action::Refuse(refusal)) => Some(refusal.message.clone()),
+            _ => None,
+        };
         let holding = settled.iter().filter(|(_, settled)| !settled.releases());
-        let named: Vec<_> = holding
-            .map(|(cluster, settled)| match &settled.decision.action {
-                Action::Wait(Waiting::Unknown(why)) => {
-                    let since = since(cluster).filter(|_| *why == Ignorance::NotReady);
-                    format!("{cluster} ({why}{})", since.unwrap_or_default())
-                }
-                _ => cluster.to_string(),
-            })
-            .collect();
-        if named.is_empty() {
-            return None;
-        }
-        let message = format!(
-            "Waiting for managed resources to be removed from the following clusters: {}",
-            named.join(", ")
-        );
+        let named = holding.map(|(cluster, settled)| match cause(cluster, settled) {
+            Some(cause) => format!("{cluster} ({cause})"),
+            None => cluster.to_string(),
+        });
+        let named = enumeration(named)?;
+        let subject =
+            "Waiting for managed resources to be removed from the following clusters:".to_owned();
         Some(Note {
+            warning: false,
             lasts: true,
-            ..Note::normal("WaitForRemovalInCluster", message)
+            reason: "WaitForRemovalInCluster",
+            subject,
+            detail: format!(" {named}"),
         })
     }
 
+    /// Says what was done, what failed, and what stands in the way. `late` are the ends of calls that an
+    /// earlier reconcile did not wait for.
     pub(super) fn tell(
         &self,
         object: &FederatedObject,
         world: &World,
+        late: &BTreeMap<ClusterName, Settled>,
         settled: &BTreeMap<ClusterName, Settled>,
     ) {
         let about = self.about(object);
@@ -118,10 +134,16 @@ impl Sync {
         for note in of_the_whole(object, world) {
             self.context.events.say(&about, note);
         }
-        let mut sayings = BTreeMap::<Saying, Vec<ClusterName>>::new();
-        for (cluster, settled) in settled {
-            if let Some(saying) = of_a_cluster(object, settled, &copy) {
-                sayings.entry(saying).or_default().push(cluster.clone());
+        let observed: BTreeMap<_, _> = world
+            .members
+            .iter()
+            .map(|(member, observation)| (member.name(), observation))
+            .collect();
+        let mut sayings = BTreeMap::<Saying, BTreeSet<&ClusterName>>::new();
+        for (cluster, settled) in late.iter().chain(settled) {
+            let observed = observed.get(cluster).copied();
+            if let Some(saying) = of_a_cluster(object, world, observed, settled, &copy) {
+                sayings.entry(saying).or_default().insert(cluster);
             }
         }
         for ((warning, reason, before, after), clusters) in sayings {
@@ -129,11 +151,13 @@ impl Sync {
                 warning,
                 lasts: warning,
                 reason,
-                message: format!("{before}{}{after}", list(&clusters)),
+                subject: format!("{before}{}", list(&clusters)),
+                detail: after,
             };
             self.context.events.say(&about, note);
         }
         if object.is_deleting()
+            && !world.listing
             && let Some(note) = self.waiting(settled)
         {
             self.context.events.say(&about, note);
@@ -149,69 +173,87 @@ fn of_the_whole(object: &FederatedObject, world: &World) -> Vec<Note> {
     let placement = match world.federation.placement().undetermined() {
         Some(Undetermined::NamespaceUnknown(_)) | None => None,
         Some(why) => {
-            let message = format!("Failed to compute placement: {why}");
-            Some(Note::warning("ComputePlacementFailed", message))
+            let (subject, cause) = ("Failed to compute placement", format!(": {why}"));
+            Some(Note::warning("ComputePlacementFailed", subject, cause))
         }
     };
     let rendered = world.federation.rendered().ok();
     let dropped = rendered
         .into_iter()
         .flat_map(|rendered| rendered.warnings.iter());
-    let dropped = dropped.map(|dropped| Note::warning(dropped.reason(), dropped.to_string()));
+    let dropped = dropped.map(|dropped| Note::warning(dropped.reason(), dropped.to_string(), ""));
     placement.into_iter().chain(dropped).collect()
 }
 
-fn of_a_cluster(object: &FederatedObject, settled: &Settled, copy: &str) -> Option<Saying> {
+fn of_a_cluster(
+    object: &FederatedObject,
+    world: &World,
+    observed: Option<&Observation>,
+    settled: &Settled,
+    copy: &str,
+) -> Option<Saying> {
     let decision = &settled.decision;
     if decision.reason == Reason::ClusterRemoved && settled.releases() {
         let before = format!("{copy} may still be in");
         let after = ", which is no longer joined".to_owned();
         return Some((true, "ClusterRemoved", before, after));
     }
-    // As in the original, the operations of a deletion are not told one by one.
-    if object.is_deleting() {
+    // As in the original, the operations of a deletion are not told one by one. A call that has yet to
+    // be answered is told by its end.
+    if object.is_deleting() || settled.is_unanswered() {
         return None;
     }
+    let attempted = match (operation(&decision.action), observed) {
+        (Some(operation), _) => operation,
+        (None, _) if !decision.is_selected() => &DELETE,
+        (None, Some(Observation::Managed(_))) => &UPDATE,
+        (None, _) => &CREATE,
+    };
     let failed = |operation: &Operation, message: &str| {
         let before = format!("{} {copy} in", operation.fails);
-        (true, operation.failed, before, format!(": {message}"))
+        Some((true, operation.failed, before, format!(": {message}")))
     };
-    if settled.is_unanswered() {
-        let after = " has yet to answer".to_owned();
-        return Some((true, "OperationTimeoutError", format!("{copy}:"), after));
-    }
     match (&settled.outcome, &decision.action) {
-        (Some(Outcome::Failed { message, .. }), action) => {
-            operation(action).map(|operation| failed(operation, message))
+        (Some(Outcome::Failed { failure, message }), _) if *failure == Failure::TimedOut => {
+            let before = format!("Failed to finish an operation on {copy} in");
+            Some((
+                true,
+                "OperationTimeoutError",
+                before,
+                format!(": {message}"),
+            ))
         }
-        (_, Action::Refuse(refusal)) => {
-            let operation = match refusal.status {
-                PropagationStatus::ManagedLabelFalse | PropagationStatus::FieldRetentionFailed => {
-                    &UPDATE
-                }
-                _ => &CREATE,
-            };
-            Some(failed(operation, &refusal.message))
-        }
-        (Some(_), Action::Adopt { .. }) => Some(failed(
+        (Some(Outcome::Failed { message, .. }), _) => failed(attempted, message),
+        (_, Action::Refuse(refusal)) => match refusal.status {
+            PropagationStatus::ManagedLabelFalse | PropagationStatus::FieldRetentionFailed => {
+                failed(&UPDATE, &refusal.message)
+            }
+            _ => failed(attempted, &refusal.message),
+        },
+        (Some(_), Action::Adopt { .. }) => failed(
             &CREATE,
             "An update will be attempted instead of a creation due to an existing resource",
-        )),
+        ),
         (Some(_), action) => operation(action).map(|operation| {
             let before = format!("{} {copy} in", operation.begins);
             (false, operation.reason, before, String::new())
         }),
-        (None, Action::Wait(Waiting::Unknown(why))) if decision.is_selected() => match why {
-            Ignorance::NotReady => {
-                let before = "Cluster not ready:".to_owned();
-                Some((true, "ClusterNotReady", before, String::new()))
+        // Before the first lists are answered, what is not known is no news.
+        (None, Action::Wait(Waiting::Unknown(why))) if decision.is_selected() && !world.listing => {
+            match why {
+                Ignorance::NotReady => {
+                    let before = "Cluster not ready:".to_owned();
+                    Some((true, "ClusterNotReady", before, String::new()))
+                }
+                Ignorance::NotSynced(why) => {
+                    let before = "Failed to retrieve cached cluster object in".to_owned();
+                    Some((true, "CachedRetrievalFailed", before, format!(": {why}")))
+                }
+                Ignorance::ReadFailed(_) | Ignorance::NoClient(_) => {
+                    failed(attempted, &why.to_string())
+                }
             }
-            Ignorance::NotSynced(why) => {
-                let before = "Failed to retrieve cached cluster object in".to_owned();
-                Some((true, "CachedRetrievalFailed", before, format!(": {why}")))
-            }
-            _ => None,
-        },
+        }
         _ => None,
     }
 }
@@ -227,15 +269,24 @@ fn operation(action: &Action) -> Option<&'static Operation> {
 }
 
 /// The clusters, as ` cluster "a"` or ` clusters "a", "b"`.
-fn list(clusters: &[ClusterName]) -> String {
-    let quoted: Vec<_> = clusters
-        .iter()
-        .map(|cluster| format!("\"{cluster}\""))
-        .collect();
-    let noun = if quoted.len() == 1 {
+fn list(clusters: &BTreeSet<&ClusterName>) -> String {
+    let noun = if clusters.len() == 1 {
         "cluster"
     } else {
         "clusters"
     };
-    format!(" {noun} {}", quoted.join(", "))
+    let quoted = clusters.iter().map(|cluster| format!("\"{cluster}\""));
+    format!(" {noun} {}", enumeration(quoted).unwrap_or_default())
+}
+
+/// The first items, and how many more there are; `None` where there is none.
+fn enumeration(mut items: impl Iterator<Item = String>) -> Option<String> {
+    let named: Vec<_> = items.by_ref().take(NAMED_MAX).collect();
+    let more = items.count();
+    let text = named.join(", ");
+    match (named.is_empty(), more) {
+        (true, _) => None,
+        (false, 0) => Some(text),
+        (false, more) => Some(format!("{text} and {more} more")),
+    }
 }

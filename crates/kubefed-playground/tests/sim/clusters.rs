@@ -119,11 +119,7 @@ async fn a_type_starts_and_works_while_a_cluster_is_unreachable() {
 async fn a_new_label_of_a_cluster_makes_placement_pick_it_up() {
     let playground = shop(2).await;
     let placement = json!({"clusterSelector": {"matchLabels": {"tier": "gold"}}});
-    playground
-        .apply([config_map("settings", &placement)])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [config_map("settings", &placement)]).await;
     assert_eq!(copy(&playground, "member-2", "settings"), None);
     let label = json!({"metadata": {"labels": {"tier": "gold"}}});
     playground

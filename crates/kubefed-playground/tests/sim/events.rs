@@ -31,8 +31,7 @@ async fn a_change_of_an_object_is_one_event_whatever_the_number_of_clusters() {
         config_map("settings", &everywhere()),
         config_map("lonely", &named(&["member-2"])),
     ];
-    playground.apply(objects).await.unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, objects).await;
     let created = r#"Normal CreateInCluster: Creating ConfigMap "shop/settings" in clusters "member-1", "member-2", "member-3""#;
     assert_eq!(told(&playground, "settings"), [created]);
     let lonely =
@@ -52,11 +51,7 @@ async fn a_change_of_an_object_is_one_event_whatever_the_number_of_clusters() {
     assert_eq!(event["involvedObject"]["kind"], "FederatedConfigMap");
 
     let placement = json!({"spec": {"placement": named(&["member-1"])}});
-    playground
-        .patch(&federated_type("ConfigMap"), &name("lonely"), &placement)
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    change(&playground, "ConfigMap", "lonely", &placement).await;
     let mut moved = told(&playground, "lonely").split_off(1);
     moved.sort();
     assert_eq!(
@@ -74,8 +69,7 @@ async fn a_trouble_that_lasts_is_told_once_and_counted() {
     let mut settings = config_map("settings", &everywhere());
     settings["spec"]["overrides"] = override_of("member-2", "/kind", &json!("Secret"));
     settings["spec"]["template"]["metadata"] = json!({"annotations": {"a": "b"}});
-    playground.apply([settings]).await.unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [settings]).await;
     let first = told(&playground, "settings");
     let starts = |start: &str| first.iter().filter(|told| told.starts_with(start)).count();
     assert_eq!(starts("Warning AnnotationsNotSupported"), 1, "{first:?}");
@@ -85,11 +79,7 @@ async fn a_trouble_that_lasts_is_told_once_and_counted() {
     forget_requests(&playground);
     for colour in ["red", "green"] {
         let patch = json!({"spec": {"template": {"data": {"colour": colour}}}});
-        playground
-            .patch(&federated_type("ConfigMap"), &name("settings"), &patch)
-            .await
-            .unwrap();
-        playground.settle(PATIENCE).await.unwrap();
+        change(&playground, "ConfigMap", "settings", &patch).await;
     }
     let events = writes(&playground);
     let events: Vec<_> = events
@@ -112,11 +102,7 @@ async fn a_trouble_that_lasts_is_told_once_and_counted() {
 #[tokio::test(start_paused = true)]
 async fn a_deletion_that_waits_says_for_whom() {
     let playground = shop(2).await;
-    playground
-        .apply([config_map("settings", &everywhere())])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [config_map("settings", &everywhere())]).await;
     playground
         .member("member-2")
         .unwrap()
@@ -179,14 +165,121 @@ async fn a_call_that_is_not_answered_is_told() {
         .apply([config_map("settings", &everywhere())])
         .await
         .unwrap();
-    let late = r#"Warning OperationTimeoutError: ConfigMap "shop/settings": cluster "member-2" has yet to answer"#;
-    until("it is told", || {
+    let created =
+        r#"Normal CreateInCluster: Creating ConfigMap "shop/settings" in cluster "member-1""#;
+    until("the call that ended is told", || {
+        !told(&playground, "settings").is_empty()
+    })
+    .await;
+    assert_eq!(
+        told(&playground, "settings"),
+        [created],
+        "of the other, nothing is known"
+    );
+    let late = r#"Warning OperationTimeoutError: Failed to finish an operation on ConfigMap "shop/settings" in cluster "member-2": no answer within 10 s"#;
+    until("the deadline has passed", || {
         told(&playground, "settings").contains(&late.to_owned())
     })
     .await;
-    let created =
-        r#"Normal CreateInCluster: Creating ConfigMap "shop/settings" in cluster "member-1""#;
-    assert!(told(&playground, "settings").contains(&created.to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_ends_late_is_told_then() {
+    let playground = shop(2).await;
+    let slow = Fault::new(Effect::Delay(seconds(3)))
+        .resource("configmaps")
+        .verb(Verb::Create);
+    playground.member("member-2").unwrap().inject(slow);
+    place(&playground, [config_map("settings", &everywhere())]).await;
+    assert_eq!(
+        told(&playground, "settings"),
+        [
+            r#"Normal CreateInCluster: Creating ConfigMap "shop/settings" in cluster "member-1""#,
+            r#"Normal CreateInCluster: Creating ConfigMap "shop/settings" in cluster "member-2""#,
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_done_is_told_while_another_cluster_has_yet_to_list() {
+    let mut playground = shop(2).await;
+    playground.stop_control_plane().await;
+    playground
+        .apply([config_map("settings", &everywhere())])
+        .await
+        .unwrap();
+    let silent = Fault::new(Effect::Freeze).resource("configmaps");
+    playground.member("member-2").unwrap().inject(silent);
+    playground.start_control_plane();
+    until("the other is told", || {
+        !told(&playground, "settings").is_empty()
+    })
+    .await;
+    assert_eq!(
+        told(&playground, "settings"),
+        [r#"Normal CreateInCluster: Creating ConfigMap "shop/settings" in cluster "member-1""#]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_fails_for_long_is_one_event() {
+    let playground = shop(2).await;
+    let member = playground.member("member-2").unwrap();
+    member.inject(Fault::status(403).resource("configmaps").verb(Verb::List));
+    member.inject(Fault::status(403).resource("configmaps").verb(Verb::Watch));
+    playground
+        .apply([config_map("settings", &everywhere())])
+        .await
+        .unwrap();
+    tokio::time::sleep(seconds(900)).await;
+    let told = told(&playground, "settings");
+    let trouble: Vec<_> = told
+        .iter()
+        .filter(|told| told.contains("CachedRetrievalFailed"))
+        .collect();
+    assert_eq!(trouble.len(), 1, "{told:?}");
+    let words =
+        r#"Failed to retrieve cached cluster object in cluster "member-2": the watch fails: "#;
+    assert!(trouble[0].contains(words), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_not_be_written_to_an_existing_copy_is_a_failed_update() {
+    let playground = shop(2).await;
+    place(&playground, [config_map("settings", &everywhere())]).await;
+    let overrides =
+        json!({"spec": {"overrides": override_of("member-2", "/kind", &json!("Secret"))}});
+    change(&playground, "ConfigMap", "settings", &overrides).await;
+    let told = told(&playground, "settings");
+    let refused = r#"Warning UpdateInClusterFailed: Failed to update ConfigMap "shop/settings" in cluster "member-2": Error reading cluster overrides"#;
+    assert!(told.last().unwrap().starts_with(refused), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_that_is_refused_says_why() {
+    let playground = shop(2).await;
+    place(&playground, [config_map("settings", &everywhere())]).await;
+    let refused = Fault::status(403).resource("configmaps").verb(Verb::Delete);
+    playground.member("member-2").unwrap().inject(refused);
+    playground
+        .delete(&federated_type("ConfigMap"), &name("settings"))
+        .await
+        .unwrap();
+    tokio::time::sleep(seconds(600)).await;
+    let mut told = told(&playground, "settings");
+    told.retain(|told| told.contains("WaitForRemoval"));
+    assert_eq!(told.len(), 1, "{told:?}");
+    let words = "clusters: member-2 (forbidden: ";
+    assert!(told[0].contains(words), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_clusters_are_named_by_the_first_and_the_number_of_the_rest() {
+    let playground = shop(12).await;
+    place(&playground, [config_map("settings", &everywhere())]).await;
+    let told = told(&playground, "settings");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].ends_with(r#""member-7" and 2 more"#), "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,11 +288,7 @@ async fn events_that_are_refused_disturb_nothing() {
     let refused = Fault::status(403).resource("events");
     playground.host().inject(refused);
     open_shop(&playground).await;
-    playground
-        .apply([config_map("settings", &everywhere())])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [config_map("settings", &everywhere())]).await;
     assert_eq!(propagation(&playground, "ConfigMap", "settings"), "True");
     assert_eq!(told(&playground, "settings"), [""; 0]);
 }

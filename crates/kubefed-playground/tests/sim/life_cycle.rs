@@ -12,11 +12,7 @@ async fn a_federated_object_appears_everywhere_and_its_versions_are_recorded() {
     let colour = |cluster: &str| override_of(cluster, "/data/colour", &json!("red"));
     let mut settings = config_map("settings", &everywhere());
     settings["spec"]["overrides"] = colour("member-2");
-    playground
-        .apply([settings, deployment("web", &everywhere())])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [settings, deployment("web", &everywhere())]).await;
 
     for (kind, object, resource) in [
         ("ConfigMap", "settings", "configmaps"),
@@ -79,11 +75,7 @@ async fn the_version_object_of_a_namespace_lives_in_it() {
 #[tokio::test(start_paused = true)]
 async fn labels_may_be_overridden_although_the_template_has_none() {
     let playground = shop(2).await;
-    playground
-        .apply([config_map("settings", &everywhere())])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [config_map("settings", &everywhere())]).await;
     let tier = |cluster: &str| {
         json!({
             "clusterName": cluster,
@@ -91,11 +83,7 @@ async fn labels_may_be_overridden_although_the_template_has_none() {
         })
     };
     let patch = json!({"spec": {"overrides": [tier("member-1"), tier("member-2")]}});
-    playground
-        .patch(&federated_type("ConfigMap"), &name("settings"), &patch)
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    change(&playground, "ConfigMap", "settings", &patch).await;
     for member in ["member-1", "member-2"] {
         let expected = json!({"tier": member, well_known::MANAGED_LABEL: "true"});
         assert_eq!(
@@ -110,21 +98,13 @@ async fn labels_may_be_overridden_although_the_template_has_none() {
 async fn a_cluster_that_leaves_the_placement_loses_copy_version_and_status() {
     let playground = shop(2).await;
     let both = named(&["member-1", "member-2"]);
-    playground
-        .apply([config_map("settings", &both)])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [config_map("settings", &both)]).await;
     assert_eq!(
         inventory(&playground, "ConfigMap", "settings"),
         "member-1,member-2"
     );
     let patch = json!({"spec": {"placement": named(&["member-2"])}});
-    playground
-        .patch(&federated_type("ConfigMap"), &name("settings"), &patch)
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    change(&playground, "ConfigMap", "settings", &patch).await;
     assert_eq!(copy(&playground, "member-1", "settings"), None);
     assert!(copy(&playground, "member-2", "settings").is_some());
     assert_eq!(reported(&playground, "ConfigMap", "settings"), ["member-2"]);
@@ -157,8 +137,7 @@ async fn with_host() -> kubefed_playground::Playground {
         .unwrap();
     let mut namespace = federated_namespace(&everywhere());
     namespace["spec"]["template"] = json!({"metadata": {"labels": {"team": "till"}}});
-    playground.apply([namespace]).await.unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [namespace]).await;
     playground
 }
 
@@ -207,8 +186,7 @@ async fn a_federated_object_goes_only_after_its_copies() {
     let mut settings = config_map("settings", &everywhere());
     settings["spec"]["template"]["metadata"] = json!({"finalizers": ["example.com/last-wish"]});
     // Finalizers of the template are dropped, so the member's own user adds one.
-    playground.apply([settings]).await.unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [settings]).await;
     let hold = |finalizers: Value| json!({"metadata": {"finalizers": finalizers}});
     let held = hold(json!(["example.com/last-wish"]));
     playground
@@ -255,11 +233,7 @@ async fn a_federated_object_goes_only_after_its_copies() {
 #[tokio::test(start_paused = true)]
 async fn orphaned_copies_stay_as_they_are_without_the_label() {
     let playground = shop(2).await;
-    playground
-        .apply([config_map("settings", &everywhere())])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [config_map("settings", &everywhere())]).await;
     let before = copy(&playground, "member-1", "settings").unwrap();
     let kind = federated_type("ConfigMap");
     let annotation = json!({"metadata": {"annotations": {well_known::ORPHAN_ANNOTATION: "true"}}});
@@ -289,8 +263,7 @@ async fn delete_options_reach_the_members() {
     let mut web = deployment("web", &everywhere());
     let options = json!({"propagationPolicy": "Orphan"}).to_string();
     web["metadata"]["annotations"] = json!({well_known::DELETE_OPTIONS_ANNOTATION: options});
-    playground.apply([web]).await.unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [web]).await;
     let parent = stored(&playground, "member-1", "deployments.apps", "web").unwrap();
     own_replica_set(&playground, &parent).await;
 

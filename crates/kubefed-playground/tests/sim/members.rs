@@ -30,11 +30,7 @@ async fn repaint(playground: &Playground, colour: &str) {
 
 async fn settings_in(placement: &Value, members: usize) -> Playground {
     let playground = shop(members).await;
-    playground
-        .apply([config_map("settings", placement)])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [config_map("settings", placement)]).await;
     playground
 }
 
@@ -54,11 +50,7 @@ async fn drift_is_repaired_after_the_delay_and_not_before() {
     ];
     let playground = production(2, Options::default()).await;
     open_shop(&playground).await;
-    playground
-        .apply([config_map("settings", &everywhere())])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [config_map("settings", &everywhere())]).await;
     let expected = |playground: &Playground| {
         let copy = copy(playground, "member-1", "settings").unwrap_or_default();
         copy["data"]["colour"] == "blue"

@@ -16,11 +16,7 @@ use crate::scene::*;
 #[tokio::test(start_paused = true)]
 async fn nothing_is_placed_from_a_namespace_that_is_not_federated() {
     let playground = fleet(2).await;
-    playground
-        .apply([config_map("settings", &everywhere())])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [config_map("settings", &everywhere())]).await;
     assert_eq!(
         propagation(&playground, "ConfigMap", "settings"),
         "False NamespaceNotFederated"
@@ -83,11 +79,7 @@ async fn a_labelled_object_without_a_federated_one_loses_the_label() {
 async fn an_unlabelled_object_in_a_cluster_that_is_not_selected_is_left_alone() {
     let playground = shop(2).await;
     let made = create_in(&playground, "member-1", &json!({})).await;
-    playground
-        .apply([config_map("settings", &named(&[]))])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [config_map("settings", &named(&[]))]).await;
     tokio::time::sleep(seconds(10)).await;
     assert_eq!(
         copy(&playground, "member-1", "settings"),
@@ -204,11 +196,7 @@ async fn an_unreachable_cluster_that_is_not_placed_is_in_nobodys_way() {
         .inject(Fault::new(Effect::Refuse));
     until("member-2 is offline", || !ready(&playground, "member-2")).await;
     let placement = json!({"clusterSelector": {"matchLabels": {"region": "eu"}}});
-    playground
-        .apply([config_map("settings", &placement)])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [config_map("settings", &placement)]).await;
     assert_eq!(propagation(&playground, "ConfigMap", "settings"), "True");
     let kind = federated_type("ConfigMap");
     let patch = json!({"spec": {"template": {"data": {"colour": "red"}}}});
@@ -231,11 +219,7 @@ async fn an_unreachable_cluster_that_is_not_placed_is_in_nobodys_way() {
 #[tokio::test(start_paused = true)]
 async fn a_life_cycle_in_many_clusters() {
     let playground = shop(40).await;
-    playground
-        .apply([config_map("settings", &everywhere())])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [config_map("settings", &everywhere())]).await;
     let holders = || {
         playground
             .members()
@@ -346,6 +330,55 @@ async fn check_existing(case: Existing) {
     assert_eq!(left.is_none(), taken_over, "{what}");
 }
 
+// Section 16.2: the label of a managed copy is taken away or set to `false`; ten seconds later.
+#[tokio::test(start_paused = true)]
+async fn a_copy_whose_label_a_user_changes_is_adopted_again_or_left_alone() {
+    let cases = [
+        (json!(null), Adoption::Enabled, "member-1", "blue"),
+        (
+            json!(null),
+            Adoption::Disabled,
+            "member-1: AlreadyExists",
+            "green",
+        ),
+        (
+            json!("false"),
+            Adoption::Enabled,
+            "member-1: ManagedLabelFalse",
+            "green",
+        ),
+        (
+            json!("false"),
+            Adoption::Disabled,
+            "member-1: AlreadyExists",
+            "green",
+        ),
+    ];
+    for (label, adoption, status, colour) in cases {
+        let what = format!("{label} {adoption:?}");
+        let playground = production(1, Options::default().adoption(adoption)).await;
+        open_shop(&playground).await;
+        let settings = config_map("settings", &everywhere());
+        place(&playground, [settings]).await;
+        let made = copy(&playground, "member-1", "settings").unwrap();
+        let labels = json!({well_known::MANAGED_LABEL: label});
+        let change = json!({"metadata": {"labels": labels}, "data": {"colour": "green"}});
+        playground
+            .patch_in_member("member-1", &config_maps(), &name("settings"), &change)
+            .await
+            .unwrap();
+        tokio::time::sleep(seconds(9)).await;
+        let found = copy(&playground, "member-1", "settings").unwrap();
+        assert_eq!(found["data"]["colour"], "green", "{what}: before its time");
+        tokio::time::sleep(seconds(3)).await;
+        let found = copy(&playground, "member-1", "settings").unwrap();
+        assert_eq!(found["data"]["colour"], colour, "{what}");
+        assert_eq!(found["metadata"]["uid"], made["metadata"]["uid"], "{what}");
+        let status_now = reported(&playground, "ConfigMap", "settings");
+        assert_eq!(status_now, [status], "{what}");
+    }
+}
+
 // A foreign object in the way is watched by nobody, but looked at again (sharp edge S34).
 #[tokio::test(start_paused = true)]
 async fn the_end_of_an_object_in_the_way_is_noticed() {
@@ -387,11 +420,7 @@ pub(crate) async fn delete_in(playground: &Playground, member: &str) {
 #[tokio::test(start_paused = true)]
 async fn a_copy_whose_label_is_set_to_false_is_left_alone_even_by_deletion() {
     let playground = shop(2).await;
-    playground
-        .apply([config_map("settings", &everywhere())])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [config_map("settings", &everywhere())]).await;
     let opt_out = json!({"metadata": {"labels": {well_known::MANAGED_LABEL: "false"}}, "data": {"colour": "green"}});
     playground
         .patch_in_member("member-1", &config_maps(), &name("settings"), &opt_out)

@@ -56,6 +56,21 @@ pub(crate) async fn open_shop(playground: &Playground) {
     playground.settle(PATIENCE).await.unwrap();
 }
 
+/// Applies objects and waits until nothing moves.
+pub(crate) async fn place(playground: &Playground, objects: impl IntoIterator<Item = Value>) {
+    playground.apply(objects).await.unwrap();
+    playground.settle(PATIENCE).await.unwrap();
+}
+
+/// Patches a federated object of the shop and waits until nothing moves.
+pub(crate) async fn change(playground: &Playground, kind: &str, object: &str, patch: &Value) {
+    playground
+        .patch(&federated_type(kind), &name(object), patch)
+        .await
+        .unwrap();
+    playground.settle(PATIENCE).await.unwrap();
+}
+
 /// The placement in every cluster.
 pub(crate) fn everywhere() -> Value {
     json!({"clusterSelector": {}})

@@ -53,8 +53,7 @@ async fn expose(playground: &Playground, placement: Value) {
             "placement": placement,
         },
     });
-    playground.apply([service]).await.unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(playground, [service]).await;
 }
 
 fn status_object(playground: &Playground) -> Option<Value> {

@@ -110,14 +110,14 @@ async fn a_status_that_cannot_be_shown_costs_nothing() {
     let member = playground.member("member-3").unwrap();
     member.inject(Fault::new(Effect::Refuse));
     until("member-3 is not ready", || !ready(&playground, "member-3")).await;
-    playground
-        .apply([
+    place(
+        &playground,
+        [
             workload("Deployment", json!({"replicas": 1})),
             config_map("settings", &named(&["member-1", "member-2"])),
-        ])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+        ],
+    )
+    .await;
     assert_eq!(propagation(&playground, "ConfigMap", "settings"), "True");
     assert_eq!(
         remote_statuses(&playground, "ConfigMap", "settings"),
@@ -146,11 +146,11 @@ async fn statuses_are_collected_only_where_both_switches_are_on() {
         .await
         .unwrap();
     playground.settle(PATIENCE).await.unwrap();
-    playground
-        .apply([workload("Deployment", json!({"replicas": 1}))])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(
+        &playground,
+        [workload("Deployment", json!({"replicas": 1}))],
+    )
+    .await;
     assert_eq!(
         remote_statuses(&playground, "Deployment", "web"),
         [json!(null)]
@@ -163,11 +163,11 @@ async fn statuses_are_collected_only_where_both_switches_are_on() {
         .await
         .unwrap();
     playground.settle(PATIENCE).await.unwrap();
-    playground
-        .apply([workload("Deployment", json!({"replicas": 1}))])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(
+        &playground,
+        [workload("Deployment", json!({"replicas": 1}))],
+    )
+    .await;
     let none = json!(null);
     assert_eq!(
         remote_statuses(&playground, "Deployment", "web"),

@@ -45,11 +45,7 @@ async fn a_type_is_observed_after_enabling_and_after_a_change() {
 #[tokio::test(start_paused = true)]
 async fn a_disabled_type_is_left_as_it_is_and_taken_up_again() {
     let playground = shop(1).await;
-    playground
-        .apply([config_map("settings", &everywhere())])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [config_map("settings", &everywhere())]).await;
     let propagation_of = |value: &str| json!({"spec": {"propagation": value}});
     let name_of_config = system("configmaps");
     playground
@@ -117,11 +113,7 @@ async fn namespaced_types_run_only_while_namespaces_are_configured() {
 #[tokio::test(start_paused = true)]
 async fn a_type_config_that_is_deleted_goes_and_frees_nothing() {
     let playground = shop(1).await;
-    playground
-        .apply([config_map("settings", &everywhere())])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [config_map("settings", &everywhere())]).await;
     playground
         .delete(&type_configs(), &system("configmaps"))
         .await

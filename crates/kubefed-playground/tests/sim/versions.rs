@@ -14,20 +14,12 @@ fn versions() -> ResourceType {
 }
 
 async fn settings(playground: &Playground) {
-    playground
-        .apply([config_map("settings", &everywhere())])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(playground, [config_map("settings", &everywhere())]).await;
 }
 
 async fn repaint(playground: &Playground, colour: &str) {
     let patch = json!({"spec": {"template": {"data": {"colour": colour}}}});
-    playground
-        .patch(&federated_type("ConfigMap"), &name("settings"), &patch)
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    change(playground, "ConfigMap", "settings", &patch).await;
 }
 
 /// Whether the version object tells the versions of the copies.
@@ -77,11 +69,7 @@ async fn a_second_control_plane_loads_it() {
 #[tokio::test(start_paused = true)]
 async fn one_that_somebody_else_made_is_updated() {
     let playground = shop(2).await;
-    playground
-        .apply([config_map("settings", &named(&[]))])
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    place(&playground, [config_map("settings", &named(&[]))]).await;
     let owner = host_object(&playground, "ConfigMap", "settings").unwrap();
     if version_object(&playground, VERSIONS).is_some() {
         playground
@@ -99,11 +87,7 @@ async fn one_that_somebody_else_made_is_updated() {
     playground.apply([made]).await.unwrap();
     let uid = version_object(&playground, VERSIONS).unwrap()["metadata"]["uid"].clone();
     let placement = json!({"spec": {"placement": {"clusters": null, "clusterSelector": {}}}});
-    playground
-        .patch(&federated_type("ConfigMap"), &name("settings"), &placement)
-        .await
-        .unwrap();
-    playground.settle(PATIENCE).await.unwrap();
+    change(&playground, "ConfigMap", "settings", &placement).await;
     assert!(is_right(&playground));
     assert_eq!(
         version_object(&playground, VERSIONS).unwrap()["metadata"]["uid"],

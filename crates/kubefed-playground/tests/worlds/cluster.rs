@@ -67,13 +67,17 @@ impl RealCluster {
         Joining::new(self.clone(), endpoint, token).ca_bundle(&*self.0.authority)
     }
 
-    /// Stops every process, does something with what they have stored, and starts them again. The API
-    /// server then knows no event from before.
+    /// Stops every process, does something with what they have stored, and starts them again. A server
+    /// that runs is compacted before, so that neither etcd nor the API server then knows any event from
+    /// before.
     pub(crate) async fn restart(
         &self,
         between: impl FnOnce(&ApiServer) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut server = self.0.server.lock().await;
+        if !server.process_ids().is_empty() {
+            server.compact().await.map_err(io::Error::other)?;
+        }
         server.stop();
         between(&server)?;
         server.restart().await.map_err(io::Error::other)?;

@@ -2,12 +2,16 @@
 
 use std::io;
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{
+    DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams,
+};
 use kube::{Api, Client};
 use kubefed_playground::kubefed_api::{QualifiedName, well_known};
 use kubefed_playground::{PlayedCluster, Playground, Snapshot};
@@ -86,7 +90,7 @@ pub(crate) async fn member_restored_from_a_backup(fleet: &Fleet) -> Outcome {
 }
 
 /// The watches of a member are cut for less time than a probe needs to notice, and cannot be resumed:
-/// the server has forgotten what happened meanwhile. What happened is seen and repaired.
+/// etcd was compacted and the API server forgot the rest. What happened is seen and repaired.
 pub(crate) async fn watch_that_cannot_be_resumed(fleet: &Fleet, relay: &Relay) -> Outcome {
     const OBJECTS: usize = 3;
     let namespace = "compacted";
@@ -99,10 +103,22 @@ pub(crate) async fn watch_that_cannot_be_resumed(fleet: &Fleet, relay: &Relay) -
     let copies: Api<ConfigMap> = Api::namespaced(member.client(), namespace);
 
     relay.refuse().await;
+    let before = copies.list_metadata(&ListParams::default()).await?;
     let red = Patch::Merge(json!({"data": {"colour": "red"}}));
     copies.patch("map-0", &PatchParams::default(), &red).await?;
     copies.delete("map-1", &DeleteParams::default()).await?;
     member.restart(|_| Ok(())).await?;
+    let version = before.metadata.resource_version.unwrap_or_default();
+    let resumed = copies.watch(&WatchParams::default(), &version).await;
+    let gone = match resumed {
+        Ok(events) => match pin!(events).try_next().await? {
+            Some(WatchEvent::Error(status)) => status.code == 410,
+            _ => false,
+        },
+        Err(kube::Error::Api(status)) => status.code == 410,
+        Err(error) => return Err(error.into()),
+    };
+    assert!(gone, "the member can be asked for what happened meanwhile");
     relay.accept().await?;
 
     let blue =

@@ -1,6 +1,7 @@
 //! Sections 8 to 11: which object is written, and when.
 
-use kubefed_propagation::{Federation, Record};
+use kubefed_api::ClusterName;
+use kubefed_propagation::{Federation, OverrideDigests, Record};
 use serde_json::{Value, json};
 
 use crate::case::{Situation, check, written};
@@ -647,6 +648,53 @@ fn section_11_3_when_a_copy_is_replaced() {
 }
 
 /// Observable check 24, and that the record falls with either hash.
+#[test]
+fn s19_an_edit_of_one_clusters_overrides_leaves_the_records_of_the_others() {
+    let replicas = |cluster: &str, replicas: i64| {
+        json!({"clusterName": cluster, "clusterOverrides": [
+            {"path": "/spec/replicas", "value": replicas},
+        ]})
+    };
+    let versions = |cluster: &str| (ClusterName::from(cluster), "gen:1".parse().unwrap());
+    let selected = ["east".into(), "west".into()].into();
+    let produced = [versions("east"), versions("west")].into();
+    let before = Situation(&overridden(json!([
+        replicas("east", 2),
+        replicas("west", 3)
+    ])));
+    let before = before.federation();
+    let hashes = before.hashes().unwrap();
+    let stored = kubefed_propagation::next_versions(None, hashes, &selected, &produced).unwrap();
+    let then = OverrideDigests::of(before.object());
+    let recorded = |case: Value| {
+        let federation = Situation(&case).federation();
+        let now = OverrideDigests::of(federation.object());
+        let hashes = federation.hashes().unwrap();
+        let record = Record::read_by_cluster(&stored, hashes, &then, &now);
+        let known = ["east", "west"].map(|cluster| record.version(&cluster.into()).is_some());
+        (known, record.template_changed())
+    };
+    let (east, west) = (replicas("east", 2), replicas("west", 4));
+    let overridden_by = |entries: Value| recorded(overridden(entries));
+    assert_eq!(
+        overridden_by(json!([east, replicas("west", 3)])),
+        ([true, true], false)
+    );
+    assert_eq!(overridden_by(json!([east, west])), ([true, false], false));
+    assert_eq!(overridden_by(json!([west, east])), ([true, false], false));
+    assert_eq!(overridden_by(json!([east])), ([true, false], false));
+    assert_eq!(
+        overridden_by(json!([east, east, replicas("west", 3)])),
+        ([false, true], false)
+    );
+    assert_eq!(overridden_by(json!(5)), ([false, false], false));
+    let template = json!({"federated": {"spec": {
+        "template": {"spec": {"replicas": 9}},
+        "overrides": [east, replicas("west", 3)],
+    }}});
+    assert_eq!(recorded(template), ([false, false], true));
+}
+
 #[test]
 fn section_11_2_hashes_are_of_template_and_all_overrides() {
     let versions = |federation: &Federation| {

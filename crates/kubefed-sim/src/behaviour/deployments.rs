@@ -45,24 +45,30 @@ fn concerns(_: &State, table: &Arc<str>, change: &Change) -> Vec<Locator> {
 fn reconcile(state: &mut State, (table, key): &Locator) -> Option<Duration> {
     let deployment = state.store.get(table, key)?.clone();
     let mut value = deployment.value();
+    let mut sets = sets(state, &deployment, Vec::new());
     if !deployment.deleting {
         let hash = template_hash(&value);
-        let mut sets = sets(state, &deployment);
         if sets.iter().all(|set| set_hash(set) != hash) && value["spec"]["paused"] != json!(true) {
             create_set(state, &deployment, &value, &hash, &sets);
-            sets = self::sets(state, &deployment);
+            sets = self::sets(state, &deployment, sets);
         }
         publish_revision(state, &mut sets, &hash, &mut value);
         roll(state, &value, &hash, &sets);
         forget_old(state, &value, &hash, &sets);
     }
-    report(state, &deployment, value)
+    let sets = self::sets(state, &deployment, sets);
+    report(state, &deployment, value, &sets)
 }
 
-fn sets(state: &State, deployment: &Object) -> Vec<Set> {
+/// The sets as they are now. Those that are known already are not read again.
+fn sets(state: &State, deployment: &Object, mut known: Vec<Set>) -> Vec<Set> {
     controlled(state, deployment, REPLICA_SETS)
         .into_iter()
         .map(|object| {
+            let is_it = |set: &Set| Arc::ptr_eq(&set.object, &object);
+            if let Some(index) = known.iter().position(is_it) {
+                return known.swap_remove(index);
+            }
             let value = object.value();
             let number = |path| json::number(&value, path).unwrap_or(0);
             let (wanted, available) = (number("spec.replicas"), number("status.availableReplicas"));
@@ -167,6 +173,9 @@ fn publish_revision(state: &mut State, sets: &mut [Set], hash: &str, deployment:
 }
 
 fn scale(state: &mut State, set: &Set, replicas: i64) {
+    if set.wanted == replicas.max(0) {
+        return;
+    }
     let mut value = set.value.clone();
     json::put(&mut value, "spec.replicas", replicas.max(0));
     if let Some(resource) = state.resource(REPLICA_SETS) {
@@ -271,8 +280,12 @@ fn forget_old(state: &mut State, deployment: &Value, hash: &str, sets: &[Set]) {
     }
 }
 
-fn report(state: &mut State, deployment: &Arc<Object>, mut value: Value) -> Option<Duration> {
-    let sets = sets(state, deployment);
+fn report(
+    state: &mut State,
+    deployment: &Arc<Object>,
+    mut value: Value,
+    sets: &[Set],
+) -> Option<Duration> {
     let hash = template_hash(&value);
     let new = sets.iter().find(|set| set_hash(set) == hash);
     let sum = |path: &str| {
