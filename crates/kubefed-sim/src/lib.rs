@@ -55,6 +55,7 @@
 //!
 //! # Features
 //!
+//! * `cel`: the rules in `x-kubernetes-validations` of CustomResourceDefinitions are evaluated.
 //! * `serve`: a cluster on a loopback TCP port, for kubectl and other foreign clients.
 
 // The pure engines below the server. They are visible for fuzzing and for tests beside real servers,

@@ -126,7 +126,8 @@ fn check_data(admission: &mut Admission<'_>) {
         let field = if &*admission.resource.id == "secrets" {
             "data"
         } else {
-            ""
+            // How a path without a name is shown.
+            "[]"
         };
         admission
             .causes
