@@ -102,6 +102,8 @@ pub(crate) enum Generation {
     Spec,
     /// With `spec` or the annotations (Deployments).
     SpecAndAnnotations,
+    /// With anything at all (EndpointSlices).
+    Anything,
     /// With anything outside `metadata` and, if it is a subresource, `status`.
     Content,
 }

@@ -36,9 +36,36 @@ const FILE_NAME_MAX: usize = 253;
 
 /// Sets the defaults of a built-in kind that are data.
 pub(crate) fn set_defaults(resource: &Resource, value: &mut Value) {
+    match &*resource.id {
+        "secrets" => fold_string_data(value),
+        "networkpolicies.networking.k8s.io" => name_policy_types(value),
+        "namespaces" => label_with_name(value),
+        _ => {}
+    }
     defaults::fill(value, &resource.id);
-    if resource.rules.terminates {
-        label_with_name(value);
+}
+
+/// A Secret is stored with all of its data encoded.
+fn fold_string_data(secret: &mut Value) {
+    if let Some(Value::Object(plain)) = json::take(secret, "stringData") {
+        let data = json::child(secret, "data");
+        for (key, text) in plain {
+            let encoded = STANDARD.encode(text.as_str().unwrap_or(""));
+            data.insert(key, json!(encoded));
+        }
+    }
+}
+
+/// A policy is about what comes in, and about what goes out if it says anything of that.
+fn name_policy_types(policy: &mut Value) {
+    if json::items(policy, "spec.policyTypes").is_empty() {
+        let outwards = !json::items(policy, "spec.egress").is_empty();
+        let types: &[&str] = if outwards {
+            &["Ingress", "Egress"]
+        } else {
+            &["Ingress"]
+        };
+        json::put(policy, "spec.policyTypes", json!(types));
     }
 }
 
@@ -157,13 +184,6 @@ fn file_name_problems(key: &str) -> Vec<String> {
 }
 
 pub(crate) fn secret(admission: &mut Admission<'_>) -> Result<(), Refusal> {
-    if let Some(Value::Object(plain)) = json::take(admission.new, "stringData") {
-        let data = json::child(admission.new, "data");
-        for (key, text) in plain {
-            let encoded = STANDARD.encode(text.as_str().unwrap_or(""));
-            data.insert(key, json!(encoded));
-        }
-    }
     for (key, value) in json::at(admission.new, "data")
         .and_then(Value::as_object)
         .into_iter()
@@ -178,9 +198,6 @@ pub(crate) fn secret(admission: &mut Admission<'_>) -> Result<(), Refusal> {
                 "Secret in version \"v1\" cannot be handled as a Secret: illegal base64 data in data.{key}"
             )));
         }
-    }
-    if json::text(admission.new, "type").is_empty() {
-        json::put(admission.new, "type", "Opaque");
     }
     admission.immutable("type")?;
     config_map(admission)

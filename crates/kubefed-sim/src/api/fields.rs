@@ -161,6 +161,7 @@ impl State {
             return Ok(());
         }
         schema.drop_empties(value);
+        schema.canonicalise(value);
         schema.apply_defaults(value);
         let errors = schema.validate(value);
         match errors

@@ -307,6 +307,7 @@ impl State {
         new: &mut Value,
     ) -> Result<(), Refusal> {
         fields::set_defaults(resource, version, new);
+        admission::set_defaults(resource, new);
         let mut of_kind = Vec::new();
         if let Some(hook) = resource.rules.hook {
             let mut admission = Admission {
@@ -513,6 +514,11 @@ fn raise_generation(resource: &Resource, old: &Value, new: &mut Value) {
         Generation::Never => return,
         Generation::Spec => changed("spec"),
         Generation::SpecAndAnnotations => changed("spec") || changed("metadata.annotations"),
+        Generation::Anything => {
+            let mut old = old.clone();
+            json::copy(new, &mut old, "metadata.managedFields");
+            old != *new
+        }
         Generation::Content => content(resource, old) != content(resource, new),
     };
     if raise {

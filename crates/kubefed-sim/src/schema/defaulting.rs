@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::quantity;
+
 use super::{Place, Schema, Types};
 
 impl Schema {
@@ -34,6 +36,11 @@ impl Schema {
         }
     }
 
+    /// Writes quantities in their canonical form.
+    pub fn canonicalise(&self, object: &mut Value) {
+        canonicalise(object, self.place());
+    }
+
     /// Only the first half of [`Schema::apply_defaults`].
     pub fn drop_nulls(&self, object: &mut Value) {
         drop_nulls(object, Some(self.place()));
@@ -43,6 +50,32 @@ impl Schema {
     /// kinds. The schemas of CRDs are left alone.
     pub fn drop_empties(&self, object: &mut Value) {
         drop_empties(object, self.place());
+    }
+}
+
+fn canonicalise(value: &mut Value, place: Place<'_>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields.iter_mut() {
+                if let Some(field) = place.field(name) {
+                    canonicalise(value, field);
+                }
+            }
+        }
+        Value::Array(items) => {
+            if let Some(item) = place.items() {
+                items.iter_mut().for_each(|value| canonicalise(value, item));
+            }
+        }
+        Value::String(_) | Value::Number(_) if place.definition() == Some("Quantity") => {
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            if let Some(canonical) = quantity::canonical(&text) {
+                *value = canonical.into();
+            }
+        }
+        _ => {}
     }
 }
 
@@ -142,7 +175,11 @@ fn is_time(place: Place<'_>, field: Place<'_>) -> bool {
 }
 
 /// Optional fields that Go writes even where they are empty, which no schema tells.
-const NEVER_OMITTED: [(&str, &str); 2] = [("ClusterRole", "rules"), ("Role", "rules")];
+const NEVER_OMITTED: [(&str, &str); 3] = [
+    ("ClusterRole", "rules"),
+    ("HorizontalPodAutoscalerStatus", "currentMetrics"),
+    ("Role", "rules"),
+];
 
 fn is_never_omitted(place: Place<'_>, name: &str) -> bool {
     let definition = place.definition().unwrap_or_default();

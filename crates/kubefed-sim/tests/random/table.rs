@@ -23,6 +23,7 @@ pub(crate) fn exchanges() -> Vec<Exchange> {
         list_options(),
         bodies(),
         names(),
+        kinds(),
     ]
     .concat()
 }
@@ -314,4 +315,138 @@ fn names() -> Vec<Exchange> {
         }
     }
     all
+}
+
+/// An object of each of many kinds, for the defaults and the managers that it gets.
+fn kinds() -> Vec<Exchange> {
+    let pod = json!({ "containers": [{
+        "name": "main", "image": "nginx:1",
+        "ports": [{ "containerPort": 80 }],
+        "env": [{ "name": "A", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } }],
+        "readinessProbe": { "httpGet": { "path": "/", "port": 80 } },
+        "volumeMounts": [{ "name": "config", "mountPath": "/c" }],
+        "resources": { "requests": { "cpu": "100m", "memory": "0.5Gi" } },
+    }], "volumes": [{ "name": "config", "configMap": { "name": "one" } }] });
+    let selector = json!({ "matchLabels": { "app": "x" } });
+    let template = json!({ "metadata": { "labels": { "app": "x" } }, "spec": pod });
+    let mut job = template.clone();
+    job["spec"]["restartPolicy"] = json!("Never");
+    let all = [
+        (
+            "api/v1",
+            "secrets",
+            "Secret",
+            json!({ "stringData": { "k": "v" } }),
+        ),
+        ("api/v1", "serviceaccounts", "ServiceAccount", json!({})),
+        (
+            "api/v1",
+            "endpoints",
+            "Endpoints",
+            json!({ "subsets": [{ "addresses": [{ "ip": "10.0.0.9" }], "ports": [{ "port": 80 }] }] }),
+        ),
+        (
+            "api/v1",
+            "resourcequotas",
+            "ResourceQuota",
+            json!({ "spec": { "hard": { "pods": "10" } } }),
+        ),
+        (
+            "apis/apps/v1",
+            "replicasets",
+            "ReplicaSet",
+            json!({ "spec": { "selector": selector, "template": template } }),
+        ),
+        (
+            "apis/apps/v1",
+            "statefulsets",
+            "StatefulSet",
+            json!({ "spec": { "serviceName": "s", "selector": selector, "template": template } }),
+        ),
+        (
+            "apis/apps/v1",
+            "deployments",
+            "Deployment",
+            json!({ "spec": { "selector": selector, "template": template } }),
+        ),
+        (
+            "apis/batch/v1",
+            "cronjobs",
+            "CronJob",
+            json!({ "spec": { "schedule": "* * * * *", "jobTemplate": { "spec": { "template": job } } } }),
+        ),
+        (
+            "apis/networking.k8s.io/v1",
+            "ingresses",
+            "Ingress",
+            json!({ "spec": { "rules": [{
+            "host": "a.example.com",
+            "http": { "paths": [{ "path": "/", "pathType": "Prefix", "backend": { "service": { "name": "s", "port": { "number": 80 } } } }] },
+        }] } }),
+        ),
+        (
+            "apis/networking.k8s.io/v1",
+            "networkpolicies",
+            "NetworkPolicy",
+            json!({ "spec": { "podSelector": {}, "ingress": [{}] } }),
+        ),
+        (
+            "apis/policy/v1",
+            "poddisruptionbudgets",
+            "PodDisruptionBudget",
+            json!({ "spec": { "minAvailable": 1, "selector": selector } }),
+        ),
+        (
+            "apis/autoscaling/v2",
+            "horizontalpodautoscalers",
+            "HorizontalPodAutoscaler",
+            json!({ "spec": {
+            "maxReplicas": 3, "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "d" },
+        } }),
+        ),
+        (
+            "apis/rbac.authorization.k8s.io/v1",
+            "roles",
+            "Role",
+            json!({ "rules": [{ "apiGroups": [""], "resources": ["pods"], "verbs": ["get"] }] }),
+        ),
+        (
+            "apis/rbac.authorization.k8s.io/v1",
+            "rolebindings",
+            "RoleBinding",
+            json!({
+                "roleRef": { "kind": "Role", "name": "r" }, "subjects": [{ "kind": "User", "name": "u" }],
+            }),
+        ),
+        (
+            "apis/coordination.k8s.io/v1",
+            "leases",
+            "Lease",
+            json!({ "spec": { "holderIdentity": "me" } }),
+        ),
+        (
+            "apis/discovery.k8s.io/v1",
+            "endpointslices",
+            "EndpointSlice",
+            json!({
+                "addressType": "IPv4", "endpoints": [{ "addresses": ["10.0.0.9"] }], "ports": [{ "port": 80 }],
+            }),
+        ),
+    ];
+    let mut exchanges = Vec::new();
+    for (root, plural, kind, mut body) in all {
+        let version = root.strip_prefix("apis/").unwrap_or("v1");
+        body["apiVersion"] = json!(version);
+        body["kind"] = json!(kind);
+        body["metadata"] = json!({ "name": "every" });
+        let path = format!("/{root}/namespaces/{{ns}}/{plural}");
+        exchanges.push(Exchange::new("POST", &path).body(&body));
+        let labels = json!({ "metadata": { "labels": { "a": "b" } } });
+        let labelled = Exchange::new("PATCH", &format!("{path}/every")).body(&labels);
+        exchanges.push(labelled.header("content-type", "application/merge-patch+json"));
+        let object = format!("{path}/every");
+        exchanges
+            .push(Exchange::new("DELETE", &object).text("{\"propagationPolicy\":\"Background\"}"));
+    }
+    exchanges
 }
