@@ -8,7 +8,6 @@ use crate::refusal::{Cause, Refusal, unsupported};
 use crate::schema::check_structural;
 
 pub(crate) fn custom_resource_definition(admission: &mut Admission<'_>) -> Result<(), Refusal> {
-    fill(admission.new);
     let mut causes = check(admission.new);
     if let Some(old) = admission.old {
         for path in [
@@ -33,7 +32,7 @@ pub(crate) fn custom_resource_definition(admission: &mut Admission<'_>) -> Resul
     ))
 }
 
-fn fill(definition: &mut Value) {
+pub(super) fn set_defaults(definition: &mut Value) {
     let kind = json::text(definition, "spec.names.kind").to_owned();
     for (path, value) in [
         ("spec.names.singular", json!(kind.to_lowercase())),

@@ -36,13 +36,16 @@ const FILE_NAME_MAX: usize = 253;
 
 /// Sets the defaults of a built-in kind that are data.
 pub(crate) fn set_defaults(resource: &Resource, value: &mut Value) {
+    defaults::fill(value, &resource.id);
     match &*resource.id {
+        "services" => services::set_defaults(value),
+        "jobs.batch" => jobs::set_defaults(value),
+        "customresourcedefinitions.apiextensions.k8s.io" => definitions::set_defaults(value),
         "secrets" => fold_string_data(value),
         "networkpolicies.networking.k8s.io" => name_policy_types(value),
         "namespaces" => label_with_name(value),
         _ => {}
     }
-    defaults::fill(value, &resource.id);
 }
 
 /// A Secret is stored with all of its data encoded.

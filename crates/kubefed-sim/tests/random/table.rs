@@ -338,6 +338,12 @@ fn kinds() -> Vec<Exchange> {
             "Secret",
             json!({ "stringData": { "k": "v" } }),
         ),
+        (
+            "api/v1",
+            "services",
+            "Service",
+            json!({ "spec": { "clusterIP": "None", "selector": { "app": "x" }, "ports": [{ "port": 80 }] } }),
+        ),
         ("api/v1", "serviceaccounts", "ServiceAccount", json!({})),
         (
             "api/v1",
