@@ -22,6 +22,8 @@ struct Builtin {
     scale: Option<&'static str>,
     fields: &'static [&'static str],
     table: Option<&'static str>,
+    /// A deprecation that every answer warns of.
+    warning: Option<&'static str>,
     rules: Rules,
 }
 
@@ -43,6 +45,7 @@ const fn namespaced(
         scale: None,
         fields: &[],
         table: None,
+        warning: None,
         rules: Rules::BUILTIN,
     }
 }
@@ -67,6 +70,11 @@ const fn review(group: &'static str, kind: &'static str, plural: &'static str) -
 }
 
 impl Builtin {
+    const fn deprecated(mut self, warning: &'static str) -> Self {
+        self.warning = Some(warning);
+        self
+    }
+
     const fn short(mut self, names: &'static [&'static str]) -> Self {
         self.short_names = names;
         self
@@ -195,8 +203,10 @@ impl Builtin {
                 status: self.status,
                 scale,
                 fields: owned(self.fields),
-                warning: None,
+                warning: self.warning.map(str::to_owned),
                 schema: builtin::schema_of(self.group, self.version, self.kind),
+                #[cfg(feature = "cel")]
+                rules: None,
                 declared: None,
                 columns: Columns::of_built_in(&format!(
                     "{}/{}",
@@ -232,6 +242,7 @@ const BUILTINS: &[Builtin] = &[
         .hook(admission::config_map),
     namespaced("", "v1", "Endpoints", "endpoints")
         .short(&["ep"])
+        .deprecated("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")
         .create_on_update(),
     namespaced("", "v1", "Event", "events")
         .short(&["ev"])
@@ -493,5 +504,5 @@ const BUILTINS: &[Builtin] = &[
         .create_on_update(),
     global("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses"),
     namespaced("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
-        .generation(Generation::Content),
+        .generation(Generation::Anything),
 ];

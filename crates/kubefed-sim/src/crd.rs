@@ -104,6 +104,8 @@ fn version(version: &Value) -> Version {
         warning,
         schema: declared
             .map(|declared| Schema::of_custom_resource(declared, &builtin::DEFINITIONS)),
+        #[cfg(feature = "cel")]
+        rules: declared.and_then(crate::cel::Rules::of).map(Arc::new),
         declared: declared.map(|declared| Arc::new(declared.clone())),
         columns: Some(Arc::new(Columns::of_custom_resource(
             version.get("additionalPrinterColumns"),

@@ -55,6 +55,7 @@
 //!
 //! # Features
 //!
+//! * `cel`: the rules in `x-kubernetes-validations` of CustomResourceDefinitions are evaluated.
 //! * `serve`: a cluster on a loopback TCP port, for kubectl and other foreign clients.
 
 // The pure engines below the server. They are visible for fuzzing and for tests beside real servers,
@@ -77,6 +78,8 @@ mod admission;
 mod api;
 mod behaviour;
 mod catalogue;
+#[cfg(feature = "cel")]
+mod cel;
 mod clock;
 mod cluster;
 mod conditions;

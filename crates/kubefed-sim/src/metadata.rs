@@ -67,7 +67,9 @@ pub(crate) fn normalise(value: &mut Value) -> Result<(), Refusal> {
             Some(other) => return Err(undecodable(field, other)),
         }
     }
-    metadata.retain(|_, value| !is_empty(value));
+    // An empty list of managers says that they are to be forgotten.
+    metadata
+        .retain(|name, value| !is_empty(value) || (name == "managedFields" && value.is_array()));
     Ok(())
 }
 
@@ -111,8 +113,28 @@ pub(crate) fn validate(resource: &Resource, value: &Value) -> Vec<Cause> {
     let meta = &value["metadata"];
     let name = json::text(meta, "name");
     let mut causes = Vec::new();
+    let base = json::text(meta, "generateName");
+    if !base.is_empty() {
+        // What is appended makes a trailing dash valid.
+        let masked = base.strip_suffix('-').map(|base| format!("{base}a"));
+        for message in name_problems(resource.rules.names, masked.as_deref().unwrap_or(base)) {
+            causes.push(Cause::invalid(
+                "metadata.generateName",
+                &json!(base),
+                &message,
+            ));
+        }
+    }
     for message in name_problems(resource.rules.names, name) {
         causes.push(Cause::invalid("metadata.name", &json!(name), &message));
+    }
+    if let Some(generation) = json::number(meta, "generation").filter(|number| *number < 0) {
+        let message = "must be greater than or equal to 0";
+        causes.push(Cause::invalid(
+            "metadata.generation",
+            &json!(generation),
+            message,
+        ));
     }
     for (key, label) in fields(meta, "labels") {
         validate_key("metadata.labels", key, key, &mut causes);
@@ -196,7 +218,8 @@ pub(crate) fn warnings(old: Option<&Value>, new: &Value) -> Vec<String> {
 }
 
 fn validate_owners(meta: &Value, causes: &mut Vec<Cause>) {
-    let mut controllers = 0;
+    let path = "metadata.ownerReferences";
+    let mut controllers = Vec::new();
     for owner in json::items(meta, "ownerReferences") {
         for (field, message) in [
             ("apiVersion", "version must not be empty"),
@@ -209,13 +232,45 @@ fn validate_owners(meta: &Value, causes: &mut Vec<Cause>) {
                 causes.push(Cause::invalid(&path, &json!(""), message));
             }
         }
-        controllers += usize::from(owner["controller"] == json!(true));
+        if owner["apiVersion"] == "v1" && owner["kind"] == "Event" {
+            let message = "/v1, Kind=Event is disallowed from being an owner";
+            causes.push(Cause::invalid_text(path, &shown_owner(owner), message));
+        }
+        if owner["controller"] == json!(true) {
+            let text = |field| json::text(owner, field);
+            controllers.push(format!("{}/{}", text("kind"), text("name")));
+        }
     }
-    if controllers > 1 {
-        let list = &meta["ownerReferences"];
-        let message = "Only one reference can have Controller set to true";
-        causes.push(Cause::invalid("metadata.ownerReferences", list, message));
+    for pair in controllers.windows(2) {
+        let owners = json::items(meta, "ownerReferences").iter();
+        let list: Vec<String> = owners.map(shown_owner).collect();
+        let message = format!(
+            "Only one reference can have Controller set to true. Found \"true\" in references for {} and {}",
+            pair[0], pair[1]
+        );
+        causes.push(Cause::invalid_text(
+            path,
+            &format!("[{}]", list.join(",")),
+            &message,
+        ));
     }
+}
+
+/// The fields of an owner reference in the order in which messages show them.
+fn shown_owner(owner: &Value) -> String {
+    let order = [
+        "apiVersion",
+        "kind",
+        "name",
+        "uid",
+        "controller",
+        "blockOwnerDeletion",
+    ];
+    let fields = order.iter().filter(|field| !owner[**field].is_null());
+    let fields: Vec<String> = fields
+        .map(|field| format!("{field:?}:{}", owner[*field]))
+        .collect();
+    format!("{{{}}}", fields.join(","))
 }
 
 /// What an update of an existing object may not change.
@@ -267,7 +322,7 @@ pub(crate) fn carry_over(old: &Value, new: &mut Value) {
 
 /// `shown` is the key as it was given, `key` as it is checked.
 fn validate_key(field: &str, shown: &str, key: &str, causes: &mut Vec<Cause>) {
-    for message in qualified_name_problems(key) {
+    for message in label_key_problems(key) {
         causes.push(Cause::invalid(field, &json!(shown), &message));
     }
 }
@@ -293,7 +348,7 @@ fn too_long(length_max: usize) -> String {
 }
 
 /// What is wrong with a label's or annotation's key, or the name of a finalizer.
-fn qualified_name_problems(key: &str) -> Vec<String> {
+pub(crate) fn label_key_problems(key: &str) -> Vec<String> {
     let mut problems = Vec::new();
     let name = match key.split('/').collect::<Vec<_>>()[..] {
         [name] => name,
@@ -301,14 +356,18 @@ fn qualified_name_problems(key: &str) -> Vec<String> {
             if prefix.is_empty() {
                 problems.push("prefix part must be non-empty".to_owned());
             } else {
-                let prefix = name_problems(Names::Subdomain, prefix);
-                problems.extend(prefix.into_iter().map(|why| format!("prefix part {why}")));
+                if prefix.len() > SUBDOMAIN_MAX {
+                    problems.push(format!("prefix part {}", too_long(SUBDOMAIN_MAX)));
+                }
+                if !is_subdomain(prefix) {
+                    problems.push(format!("prefix part {SUBDOMAIN}"));
+                }
             }
             name
         }
         _ => {
             return vec![format!(
-                "a qualified name {NAME_PART} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+                "a valid label key {NAME_PART} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
             )];
         }
     };
@@ -323,7 +382,7 @@ fn qualified_name_problems(key: &str) -> Vec<String> {
     problems
 }
 
-fn label_value_problems(label: &str) -> Vec<String> {
+pub(crate) fn label_value_problems(label: &str) -> Vec<String> {
     let mut problems = Vec::new();
     if label.len() > LABEL_MAX {
         problems.push(too_long(LABEL_MAX));
@@ -346,9 +405,11 @@ fn name_problems(rule: Names, name: &str) -> Vec<String> {
     };
     let mut problems = Vec::new();
     if name.len() > length_max {
-        problems.push(too_long(length_max));
+        problems.push(format!("must be no more than {length_max} characters"));
     }
-    if !valid {
+    if !valid && rule == Names::Label && is_subdomain(name) {
+        problems.push("must not contain dots".to_owned());
+    } else if !valid {
         problems.push(message.to_owned());
     }
     problems

@@ -19,6 +19,42 @@ const SUFFIXES: [(&str, i128); 13] = [
 
 /// A quantity such as `250m`, `1.5` or `64Mi` in thousandths, rounded up; none where it is malformed.
 pub(crate) fn millis(text: &str) -> Option<i128> {
+    parse(text).map(|(millis, _)| millis)
+}
+
+/// The quantity as the server writes it: with the greatest suffix that leaves a whole number. None
+/// where it is malformed or finer than thousandths.
+pub(crate) fn canonical(text: &str) -> Option<String> {
+    let (millis, exact) = parse(text)?;
+    if !exact {
+        return None;
+    }
+    let binary = text.trim().ends_with('i') && millis.unsigned_abs() >= 1_024_000;
+    let (mut number, factor, suffixes): (_, _, &[&str]) = if binary {
+        if millis % 1_000 != 0 {
+            return None;
+        }
+        (
+            millis / 1_000,
+            1_024,
+            &["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"],
+        )
+    } else {
+        (millis, 1_000, &["m", "", "k", "M", "G", "T", "P", "E"])
+    };
+    if number == 0 {
+        return Some("0".to_owned());
+    }
+    let mut suffix = 0;
+    while number % factor == 0 && suffix + 1 < suffixes.len() {
+        number /= factor;
+        suffix += 1;
+    }
+    Some(format!("{number}{}", suffixes[suffix]))
+}
+
+/// Thousandths, and whether they are all of it.
+fn parse(text: &str) -> Option<(i128, bool)> {
     let text = text.trim();
     let (number, factor) = SUFFIXES
         .iter()
@@ -42,12 +78,15 @@ pub(crate) fn millis(text: &str) -> Option<i128> {
         digits(fraction)?
     };
     let whole = digits(whole)?.checked_mul(factor)?;
-    let part = (fraction.checked_mul(factor)? + scale - 1) / scale;
-    Some(if number.starts_with('-') {
+    let part = fraction.checked_mul(factor)?;
+    let exact = part % scale == 0;
+    let part = (part + scale - 1) / scale;
+    let millis = if number.starts_with('-') {
         whole - part
     } else {
         whole + part
-    })
+    };
+    Some((millis, exact))
 }
 
 #[cfg(test)]
@@ -72,6 +111,24 @@ mod tests {
             ("1.-5", None),
         ] {
             assert_eq!(millis(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn quantities_are_written_canonically() {
+        for (text, expected) in [
+            ("1000m", Some("1")),
+            ("0.5", Some("500m")),
+            ("2000", Some("2k")),
+            ("0.5Gi", Some("512Mi")),
+            ("1.5Ki", Some("1536")),
+            ("1024Ki", Some("1Mi")),
+            ("1Ki", Some("1Ki")),
+            ("0", Some("0")),
+            ("1e3", None),
+            ("0.0001", None),
+        ] {
+            assert_eq!(canonical(text).as_deref(), expected, "{text}");
         }
     }
 }

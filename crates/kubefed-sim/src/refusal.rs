@@ -10,6 +10,13 @@ use serde_json::{Value, json};
 use crate::resource::{Resource, Version};
 use crate::schema::FieldError;
 
+/// What a real server reads and writes. Messages name them all, though only JSON is spoken here.
+pub(crate) const MEDIA_TYPES: [&str; 3] = [
+    "application/json",
+    "application/yaml",
+    "application/vnd.kubernetes.protobuf",
+];
+
 /// An error answer: the body is a `Status` object.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Refusal {
@@ -104,11 +111,10 @@ impl Refusal {
 
     /// For a subresource or version that a known resource does not have.
     pub(crate) fn no_such_resource() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "NotFound",
-            "the server could not find the requested resource",
-        )
+        let message = "the server could not find the requested resource";
+        let mut refusal = Self::new(StatusCode::NOT_FOUND, "NotFound", message);
+        refusal.details.always = true;
+        refusal
     }
 
     pub(crate) fn already_exists(resource: &Resource, name: &str) -> Self {
@@ -219,19 +225,26 @@ impl Refusal {
             return self;
         }
         let text = json!(patched.to_string());
-        Self::invalid_kind(
-            "",
-            "",
-            "",
-            vec![Cause::invalid("patch", &text, &self.message)],
-        )
+        let cause = Cause::invalid("patch", &text, &self.message);
+        Self {
+            undecodable: true,
+            ..Self::invalid_kind("", "", "", vec![cause])
+        }
     }
 
     pub(crate) fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized")
     }
 
+    /// Built-in kinds have no such route at all.
     pub(crate) fn method_not_allowed(resource: &Resource, verb: &str) -> Self {
+        if !resource.custom {
+            let message = "the server does not allow this method on the requested resource";
+            let mut refusal =
+                Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message);
+            refusal.details.always = true;
+            return refusal;
+        }
         let message = format!(
             "{verb} is not supported on resources of kind {:?}",
             resource.id
@@ -255,9 +268,31 @@ impl Refusal {
         )
     }
 
+    /// The route of a built-in kind does not take such a body, whatever it is for.
+    pub(crate) fn unroutable_media_type() -> Self {
+        let message = "415: Unsupported Media Type";
+        let mut refusal = Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UnsupportedMediaType",
+            message,
+        );
+        refusal.details.always = true;
+        refusal
+    }
+
     pub(crate) fn not_acceptable() -> Self {
-        let message = "only the following media types are accepted: application/json";
+        let types = MEDIA_TYPES.join(", ");
+        let message = format!("only the following media types are accepted: {types}");
         Self::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message)
+    }
+
+    /// The route of a built-in kind answers in no such format.
+    pub(crate) fn unroutable_accept() -> Self {
+        let types = MEDIA_TYPES.join(", ");
+        let message = format!("406: Not Acceptable\n\nAvailable representations: {types}");
+        let mut refusal = Self::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message);
+        refusal.details.always = true;
+        refusal
     }
 
     pub(crate) fn too_large(message: impl Into<String>) -> Self {

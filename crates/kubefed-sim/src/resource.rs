@@ -43,6 +43,9 @@ pub(crate) struct Version {
     pub(crate) fields: Vec<String>,
     /// What its objects look like.
     pub(crate) schema: Option<Schema>,
+    /// What the schema of a custom resource says in CEL.
+    #[cfg(feature = "cel")]
+    pub(crate) rules: Option<Arc<crate::cel::Rules>>,
     /// The schema of a custom resource as its definition states it.
     pub(crate) declared: Option<Arc<Value>>,
     /// What kubectl prints of its objects.
@@ -99,6 +102,8 @@ pub(crate) enum Generation {
     Spec,
     /// With `spec` or the annotations (Deployments).
     SpecAndAnnotations,
+    /// With anything at all (EndpointSlices).
+    Anything,
     /// With anything outside `metadata` and, if it is a subresource, `status`.
     Content,
 }

@@ -1,8 +1,12 @@
 //! Label and field selectors in their query-string form.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use serde_json::Value;
 
 use crate::json;
+use crate::metadata;
 use crate::object::Object;
 
 /// What a list or watch is narrowed to.
@@ -37,10 +41,16 @@ struct FieldTerm {
 
 impl Selector {
     /// Parses `labelSelector` and `fieldSelector`; the error is the server's message.
-    pub(crate) fn parse(labels: &str, fields: &str, known: &[String]) -> Result<Self, String> {
+    /// `unknown` words what is said of a field that cannot be selected by.
+    pub(crate) fn parse(
+        labels: &str,
+        fields: &str,
+        known: &[String],
+        unknown: &dyn Fn(&str) -> String,
+    ) -> Result<Self, String> {
         Ok(Self {
             labels: parse_labels(labels)?,
-            fields: parse_fields(fields, known)?,
+            fields: parse_fields(fields, known, unknown)?,
         })
     }
 
@@ -177,107 +187,311 @@ fn field_text(value: &Value, path: &str) -> String {
     }
 }
 
-fn parse_fields(text: &str, known: &[String]) -> Result<Vec<FieldTerm>, String> {
+fn parse_fields(
+    text: &str,
+    known: &[String],
+    unknown: &dyn Fn(&str) -> String,
+) -> Result<Vec<FieldTerm>, String> {
     let mut terms = Vec::new();
-    for term in text.split(',').filter(|term| !term.is_empty()) {
-        let (path, value, equal) = match (term.split_once("!="), term.split_once("==")) {
-            (Some((path, value)), _) => (path, value, false),
-            (None, Some((path, value))) => (path, value, true),
-            (None, None) => match term.split_once('=') {
-                Some((path, value)) => (path, value, true),
-                None => {
-                    return Err(format!(
-                        "invalid selector: {text:?}; can't understand {term:?}"
-                    ));
-                }
-            },
+    for term in split_unescaped(text).filter(|term| !term.is_empty()) {
+        let Some((path, operator, value)) = split_field_term(term) else {
+            return Err(format!(
+                "invalid selector: '{text}'; can't understand '{term}'"
+            ));
         };
+        let value = unescape(value)?;
+        if path.is_empty() && value.is_empty() {
+            continue;
+        }
         let always = ["metadata.name", "metadata.namespace"];
         if !always.contains(&path) && !known.iter().any(|known| known == path) {
-            return Err(format!("field label not supported: {path}"));
+            return Err(unknown(path));
         }
         terms.push(FieldTerm {
             path: path.to_owned(),
-            value: value.to_owned(),
-            equal,
+            value,
+            equal: operator != "!=",
         });
     }
     Ok(terms)
 }
 
-/// `a=b,c!=d,e in (f,g),h,!i,j>3`; commas inside parentheses belong to their set.
-fn parse_labels(text: &str) -> Result<Vec<Requirement>, String> {
-    let mut terms = Vec::new();
-    let (mut start, mut depth) = (0, 0_usize);
-    for (index, character) in text.char_indices() {
-        match character {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            ',' if depth == 0 => {
-                terms.push(&text[start..index]);
-                start = index + 1;
-            }
-            _ => {}
-        }
-    }
-    terms.push(&text[start..]);
-    if text.trim().is_empty() {
-        return Ok(Vec::new());
-    }
-    terms.into_iter().map(parse_requirement).collect()
+/// The terms between commas that no backslash precedes.
+fn split_unescaped(text: &str) -> impl Iterator<Item = &str> {
+    let mut escaped = false;
+    text.split(move |c: char| {
+        let splits = c == ',' && !escaped;
+        escaped = c == '\\' && !escaped;
+        splits
+    })
 }
 
-fn parse_requirement(term: &str) -> Result<Requirement, String> {
-    let term = term.trim();
-    let refuse = |why: &str| format!("unable to parse requirement: {why} in {term:?}");
-    let (key, operator) = if let Some(key) = term.strip_prefix('!') {
-        (key.trim(), Operator::Absent)
-    } else if let Some((key, value)) = term.split_once("!=") {
-        (key.trim(), Operator::NotIn(vec![value.trim().to_owned()]))
-    } else if let Some((key, value)) = term.split_once("==").or_else(|| term.split_once('=')) {
-        (key.trim(), Operator::In(vec![value.trim().to_owned()]))
-    } else if let Some((key, value)) = term.split_once('>') {
-        (
-            key.trim(),
-            Operator::Above(value.trim().parse().map_err(|_| refuse("not an integer"))?),
-        )
-    } else if let Some((key, value)) = term.split_once('<') {
-        (
-            key.trim(),
-            Operator::Below(value.trim().parse().map_err(|_| refuse("not an integer"))?),
-        )
-    } else if let Some((head, values)) = term.split_once('(') {
-        let values = values
-            .strip_suffix(')')
-            .ok_or_else(|| refuse("missing ')'"))?;
-        let values = values
-            .split(',')
-            .map(|value| value.trim().to_owned())
-            .collect();
-        let mut words = head.split_whitespace();
-        match (words.next(), words.next(), words.next()) {
-            (Some(key), Some("in"), None) => (key, Operator::In(values)),
-            (Some(key), Some("notin"), None) => (key, Operator::NotIn(values)),
-            _ => return Err(refuse("expected 'in' or 'notin'")),
-        }
-    } else {
-        (term, Operator::Exists)
-    };
-    let valid = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-    if key.is_empty() || !key.chars().all(valid) {
-        return Err(refuse("invalid label key"));
-    }
-    if let Operator::In(values) | Operator::NotIn(values) = &operator
-        && let Some(bad) = values
-            .iter()
-            .find(|value| !value.chars().all(|c| valid(c) && c != '/'))
-    {
-        return Err(refuse(&format!("invalid label value {bad:?}")));
-    }
-    Ok(Requirement {
-        key: key.to_owned(),
-        operator,
+fn split_field_term(term: &str) -> Option<(&str, &'static str, &str)> {
+    term.char_indices().find_map(|(at, _)| {
+        let operator = ["!=", "==", "="]
+            .into_iter()
+            .find(|operator| term[at..].starts_with(operator))?;
+        Some((&term[..at], operator, &term[at + operator.len()..]))
     })
+}
+
+/// A backslash comes before another, a comma or an equals sign, and those come after one.
+fn unescape(value: &str) -> Result<String, String> {
+    let mut plain = String::new();
+    let mut characters = value.chars();
+    while let Some(c) = characters.next() {
+        match c {
+            '\\' => match characters.next() {
+                Some(c @ ('\\' | ',' | '=')) => plain.push(c),
+                Some(c) => {
+                    return Err(format!(
+                        "invalid field selector: invalid escape sequence: \\{c}"
+                    ));
+                }
+                None => {
+                    return Err("invalid field selector: invalid escape sequence: \\".to_owned());
+                }
+            },
+            ',' | '=' => {
+                return Err(format!(
+                    "invalid field selector: unescaped character in value: {c}"
+                ));
+            }
+            c => plain.push(c),
+        }
+    }
+    Ok(plain)
+}
+
+/// `a=b,c!=d,e in (f,g),h,!i,j>3`.
+fn parse_labels(text: &str) -> Result<Vec<Requirement>, String> {
+    let mut parser = Parser {
+        tokens: scan(text),
+        next: 0,
+    };
+    let mut requirements = Vec::new();
+    loop {
+        match parser.peek() {
+            Token::Word(_) | Token::Symbol("!") => {}
+            Token::End => return Ok(requirements),
+            token => {
+                return Err(format!(
+                    "found '{token}', expected: !, identifier, or 'end of string'"
+                ));
+            }
+        }
+        let requirement = parser.requirement();
+        requirements
+            .push(requirement.map_err(|why| format!("unable to parse requirement: {why}"))?);
+        match parser.take() {
+            Token::End => return Ok(requirements),
+            Token::Symbol(",") => match parser.peek() {
+                Token::Word(_) | Token::Symbol("!") => {}
+                token => {
+                    return Err(format!("found '{token}', expected: identifier after ','"));
+                }
+            },
+            token => {
+                return Err(format!("found '{token}', expected: ',' or 'end of string'"));
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Token {
+    Word(String),
+    Symbol(&'static str),
+    End,
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Word(text) => f.write_str(text),
+            Self::Symbol(text) => f.write_str(text),
+            Self::End => Ok(()),
+        }
+    }
+}
+
+/// The longer ones first.
+const SYMBOLS: [&str; 9] = ["!=", "==", "!", "=", "(", ")", ",", ">", "<"];
+
+fn scan(text: &str) -> Vec<Token> {
+    let is_space = |c: char| [' ', '\t', '\r', '\n'].contains(&c);
+    let is_special = |c: char| "=!(),><".contains(c);
+    let mut tokens = Vec::new();
+    let mut rest = text.trim_start_matches(is_space);
+    while !rest.is_empty() {
+        let symbol = SYMBOLS.into_iter().find(|symbol| rest.starts_with(symbol));
+        let length = if let Some(symbol) = symbol {
+            tokens.push(Token::Symbol(symbol));
+            symbol.len()
+        } else {
+            let end = rest.find(|c| is_space(c) || is_special(c));
+            let word = &rest[..end.unwrap_or(rest.len())];
+            tokens.push(Token::Word(word.to_owned()));
+            word.len()
+        };
+        rest = rest[length..].trim_start_matches(is_space);
+    }
+    tokens
+}
+
+/// Reads requirements as the server does, down to the messages.
+struct Parser {
+    tokens: Vec<Token>,
+    next: usize,
+}
+
+impl Parser {
+    fn peek(&self) -> Token {
+        self.tokens.get(self.next).cloned().unwrap_or(Token::End)
+    }
+
+    fn take(&mut self) -> Token {
+        let token = self.peek();
+        self.next += 1;
+        token
+    }
+
+    fn requirement(&mut self) -> Result<Requirement, String> {
+        let mut token = self.take();
+        let absent = token == Token::Symbol("!");
+        if absent {
+            token = self.take();
+        }
+        let Token::Word(key) = token else {
+            return Err(format!("found '{token}', expected: identifier"));
+        };
+        check_key(&key)?;
+        let ends = matches!(self.peek(), Token::End | Token::Symbol(","));
+        if absent || ends {
+            let operator = if absent {
+                Operator::Absent
+            } else {
+                Operator::Exists
+            };
+            return Ok(Requirement { key, operator });
+        }
+        let operator = match self.take() {
+            Token::Word(word) if word == "in" => Operator::In(self.values()?),
+            Token::Word(word) if word == "notin" => Operator::NotIn(self.values()?),
+            Token::Symbol("=" | "==") => Operator::In(vec![self.value()?]),
+            Token::Symbol("!=") => Operator::NotIn(vec![self.value()?]),
+            Token::Symbol(">") => Operator::Above(self.bound()?),
+            Token::Symbol("<") => Operator::Below(self.bound()?),
+            token => {
+                return Err(format!(
+                    "found '{token}', expected: in, notin, =, ==, !=, gt, lt"
+                ));
+            }
+        };
+        if let Operator::In(values) | Operator::NotIn(values) = &operator {
+            check_values(&key, values)?;
+        }
+        Ok(Requirement { key, operator })
+    }
+
+    /// `(a, b)`, in order and each once.
+    fn values(&mut self) -> Result<Vec<String>, String> {
+        let token = self.take();
+        if token != Token::Symbol("(") {
+            return Err(format!("found '{token}' expected: '('"));
+        }
+        let mut values = BTreeSet::new();
+        match self.peek() {
+            Token::Symbol(")") => {
+                self.take();
+                return Ok(vec![String::new()]);
+            }
+            Token::Word(_) | Token::Symbol(",") => {}
+            token => {
+                return Err(format!("found '{token}', expected: ',', ')' or identifier"));
+            }
+        }
+        loop {
+            match self.take() {
+                Token::Word(word) => {
+                    values.insert(word);
+                    match self.peek() {
+                        Token::Symbol(",") => {}
+                        Token::Symbol(")") => break,
+                        token => return Err(format!("found '{token}', expected: ',' or ')'")),
+                    }
+                }
+                Token::Symbol(",") => {
+                    if values.is_empty() {
+                        values.insert(String::new());
+                    }
+                    match self.peek() {
+                        Token::Symbol(")") => {
+                            values.insert(String::new());
+                            break;
+                        }
+                        Token::Symbol(",") => {
+                            self.take();
+                            values.insert(String::new());
+                        }
+                        _ => {}
+                    }
+                }
+                token => return Err(format!("found '{token}', expected: ',', or identifier")),
+            }
+        }
+        self.take();
+        Ok(values.into_iter().collect())
+    }
+
+    fn value(&mut self) -> Result<String, String> {
+        match self.peek() {
+            Token::End | Token::Symbol(",") => Ok(String::new()),
+            Token::Word(word) => {
+                self.take();
+                Ok(word)
+            }
+            token => Err(format!("found '{token}', expected: identifier")),
+        }
+    }
+
+    fn bound(&mut self) -> Result<i64, String> {
+        let value = self.value()?;
+        value.parse().map_err(|_| {
+            format!(
+                "values[0]: Invalid value: {value:?}: for 'Gt', 'Lt' operators, the value must be an integer"
+            )
+        })
+    }
+}
+
+fn check_key(key: &str) -> Result<(), String> {
+    let problems = metadata::label_key_problems(key);
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "<nil>: Invalid value: {key:?}: {}",
+        problems.join("; ")
+    ))
+}
+
+fn check_values(key: &str, values: &[String]) -> Result<(), String> {
+    let mut all = Vec::new();
+    for (index, value) in values.iter().enumerate() {
+        let problems = metadata::label_value_problems(value);
+        if !problems.is_empty() {
+            let problems = problems.join("; ");
+            all.push(format!(
+                "values[{index}][{key}]: Invalid value: {value:?}: {problems}"
+            ));
+        }
+    }
+    match all.as_slice() {
+        [] => Ok(()),
+        [one] => Err(one.clone()),
+        many => Err(format!("[{}]", many.join(", "))),
+    }
 }
 
 #[cfg(test)]
@@ -290,7 +504,7 @@ mod tests {
     fn check(selector: &str, matches: bool) {
         let value = json!({"metadata": {"labels": {"app": "web", "tier": "1", "a.b/c": ""}}});
         let object = Object::new(Key::new(Some("default"), "x"), 1, &value);
-        let parsed = Selector::parse(selector, "", &[]).unwrap();
+        let parsed = Selector::parse(selector, "", &[], &str::to_owned).unwrap();
         assert_eq!(parsed.matches(&object), matches, "{selector}");
         assert_eq!(
             parsed.matches_labels(&value["metadata"]["labels"]),
@@ -324,10 +538,13 @@ mod tests {
     #[test]
     fn malformed_selectors_are_refused() {
         for selector in ["a b", "=x", "a in x", "a in (x", "a,,b", "a>b", "a=x y"] {
-            assert!(Selector::parse(selector, "", &[]).is_err(), "{selector}");
+            assert!(
+                Selector::parse(selector, "", &[], &str::to_owned).is_err(),
+                "{selector}"
+            );
         }
-        assert!(Selector::parse("", "spec.x=1", &[]).is_err());
-        assert!(Selector::parse("", "metadata.name", &[]).is_err());
+        assert!(Selector::parse("", "spec.x=1", &[], &str::to_owned).is_err());
+        assert!(Selector::parse("", "metadata.name", &[], &str::to_owned).is_err());
     }
 
     #[test]

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use crate::json;
 
 /// One tree of defaults for each resource. A scalar is set where the object has none; an object is
-/// made where it is absent, unless it says `"$present": true`; `"*"` stands for every item of a list;
+/// made where it is absent, unless it says `"$present": true`, and left alone where a field beside it
+/// has another value than `"$when"` names, one or several; `"*"` stands for every item, which `"$when"`
+/// then is about of a list;
 /// `"$use"` names another tree, and `"$tag"` the policy that the tag of an image asks for.
 static TREES: LazyLock<Value> =
     // The text is part of the program, and a test parses it.
@@ -20,18 +22,33 @@ pub(super) fn fill(value: &mut Value, resource: &str) {
     }
 }
 
+/// Whether the fields that `$when` names have their values, or none yet.
+fn applies(tree: &serde_json::Map<String, Value>, parent: &Value) -> bool {
+    let conditions = tree.get("$when").and_then(Value::as_object);
+    conditions.into_iter().flatten().all(|(field, wanted)| {
+        let found = parent.get(field).filter(|found| !found.is_null());
+        let any = wanted.as_array();
+        found.is_none_or(|found| found == wanted || any.is_some_and(|any| any.contains(found)))
+    })
+}
+
 fn fill_from(value: &mut Value, tree: &Value) {
     let Value::Object(fields) = tree else { return };
     for (field, default) in fields {
         match (field.as_str(), default) {
-            ("$present", _) => {}
+            ("$present" | "$when", _) => {}
             ("$use", Value::String(name)) => fill(value, name),
             ("*", _) => {
                 for item in value.as_array_mut().into_iter().flatten() {
-                    fill_from(item, default);
+                    if default.as_object().is_none_or(|tree| applies(tree, item)) {
+                        fill_from(item, default);
+                    }
                 }
             }
             (_, Value::Object(inner)) => {
+                if !applies(inner, value) {
+                    continue;
+                }
                 let absent = value.get(field).is_none_or(Value::is_null);
                 if absent && (inner.contains_key("$present") || inner.contains_key("*")) {
                     continue;
@@ -44,7 +61,11 @@ fn fill_from(value: &mut Value, tree: &Value) {
                     fill_from(child, default);
                 }
             }
-            _ if value.get(field).is_none_or(Value::is_null) => {
+            // Go does not tell an empty string from none.
+            _ if value
+                .get(field)
+                .is_none_or(|found| found.is_null() || found == "") =>
+            {
                 let default = if default == "$tag" {
                     json!(pull_policy(json::text(value, "image")))
                 } else {

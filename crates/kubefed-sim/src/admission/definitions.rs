@@ -8,7 +8,6 @@ use crate::refusal::{Cause, Refusal, unsupported};
 use crate::schema::check_structural;
 
 pub(crate) fn custom_resource_definition(admission: &mut Admission<'_>) -> Result<(), Refusal> {
-    fill(admission.new);
     let mut causes = check(admission.new);
     if let Some(old) = admission.old {
         for path in [
@@ -33,7 +32,7 @@ pub(crate) fn custom_resource_definition(admission: &mut Admission<'_>) -> Resul
     ))
 }
 
-fn fill(definition: &mut Value) {
+pub(super) fn set_defaults(definition: &mut Value) {
     let kind = json::text(definition, "spec.names.kind").to_owned();
     for (path, value) in [
         ("spec.names.singular", json!(kind.to_lowercase())),
@@ -93,10 +92,18 @@ fn check(definition: &Value) -> Vec<Cause> {
         let path = format!("spec.versions[{index}].schema.openAPIV3Schema");
         match schema(version) {
             Some(_) if shared && index > 0 => {}
-            Some(schema) if shared => {
-                causes.extend(check_structural("spec.validation.openAPIV3Schema", &schema));
+            Some(schema) => {
+                let path = if shared {
+                    "spec.validation.openAPIV3Schema"
+                } else {
+                    &path
+                };
+                causes.extend(check_structural(path, &schema));
+                #[cfg(feature = "cel")]
+                if let Some(rules) = crate::cel::Rules::of(&schema) {
+                    causes.extend(rules.problems(path));
+                }
             }
-            Some(schema) => causes.extend(check_structural(&path, &schema)),
             None => causes.push(Cause::required(&path, "schemas are required")),
         }
     }

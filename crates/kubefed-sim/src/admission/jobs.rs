@@ -1,20 +1,24 @@
 //! Jobs select their pods by their own uid.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::admission::{Admission, defaults};
 use crate::json;
 use crate::refusal::Refusal;
 
-pub(crate) fn job(admission: &mut Admission<'_>) -> Result<(), Refusal> {
-    defaults::fill(admission.new, "jobs.batch");
-    let parallelism = json::at(admission.new, "spec.parallelism").is_some();
+/// One pod, unless the job says how many.
+pub(super) fn set_defaults(job: &mut Value) {
+    let parallelism = json::at(job, "spec.parallelism").is_some();
     if !parallelism {
-        json::put(admission.new, "spec.parallelism", 1);
-        if json::at(admission.new, "spec.completions").is_none() {
-            json::put(admission.new, "spec.completions", 1);
+        json::put(job, "spec.parallelism", 1);
+        if json::at(job, "spec.completions").is_none() {
+            json::put(job, "spec.completions", 1);
         }
     }
+}
+
+pub(crate) fn job(admission: &mut Admission<'_>) -> Result<(), Refusal> {
+    defaults::fill(admission.new, "jobs.batch");
     let generated = admission.new["spec"]["manualSelector"] != json!(true);
     if admission.old.is_none() && generated {
         let (uid, name) = (

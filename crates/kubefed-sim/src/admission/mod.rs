@@ -37,6 +37,48 @@ const FILE_NAME_MAX: usize = 253;
 /// Sets the defaults of a built-in kind that are data.
 pub(crate) fn set_defaults(resource: &Resource, value: &mut Value) {
     defaults::fill(value, &resource.id);
+    match &*resource.id {
+        "services" => services::set_defaults(value),
+        "jobs.batch" => jobs::set_defaults(value),
+        "customresourcedefinitions.apiextensions.k8s.io" => definitions::set_defaults(value),
+        "secrets" => fold_string_data(value),
+        "networkpolicies.networking.k8s.io" => name_policy_types(value),
+        "namespaces" => label_with_name(value),
+        _ => {}
+    }
+}
+
+/// A Secret is stored with all of its data encoded.
+fn fold_string_data(secret: &mut Value) {
+    if let Some(Value::Object(plain)) = json::take(secret, "stringData") {
+        let data = json::child(secret, "data");
+        for (key, text) in plain {
+            let encoded = STANDARD.encode(text.as_str().unwrap_or(""));
+            data.insert(key, json!(encoded));
+        }
+    }
+}
+
+/// A policy is about what comes in, and about what goes out if it says anything of that.
+fn name_policy_types(policy: &mut Value) {
+    if json::items(policy, "spec.policyTypes").is_empty() {
+        let outwards = !json::items(policy, "spec.egress").is_empty();
+        let types: &[&str] = if outwards {
+            &["Ingress", "Egress"]
+        } else {
+            &["Ingress"]
+        };
+        json::put(policy, "spec.policyTypes", json!(types));
+    }
+}
+
+/// Namespaces can be selected by their names.
+fn label_with_name(value: &mut Value) {
+    let name = json::text(value, "metadata.name").to_owned();
+    if !name.is_empty() {
+        json::child(value, "metadata.labels")
+            .insert("kubernetes.io/metadata.name".to_owned(), json!(name));
+    }
 }
 
 pub(crate) type Hook = fn(&mut Admission<'_>) -> Result<(), Refusal>;
@@ -62,9 +104,7 @@ impl Admission<'_> {
 }
 
 pub(crate) fn namespace(admission: &mut Admission<'_>) -> Result<(), Refusal> {
-    let name = admission.name();
-    json::child(admission.new, "metadata.labels")
-        .insert("kubernetes.io/metadata.name".to_owned(), json!(name));
+    label_with_name(admission.new);
     if admission.old.is_none() {
         json::put(admission.new, "spec.finalizers", json!(["kubernetes"]));
         json::put(admission.new, "status", json!({ "phase": "Active" }));
@@ -116,7 +156,8 @@ fn check_data(admission: &mut Admission<'_>) {
         let field = if &*admission.resource.id == "secrets" {
             "data"
         } else {
-            ""
+            // How a path without a name is shown.
+            "[]"
         };
         admission
             .causes
@@ -146,13 +187,6 @@ fn file_name_problems(key: &str) -> Vec<String> {
 }
 
 pub(crate) fn secret(admission: &mut Admission<'_>) -> Result<(), Refusal> {
-    if let Some(Value::Object(plain)) = json::take(admission.new, "stringData") {
-        let data = json::child(admission.new, "data");
-        for (key, text) in plain {
-            let encoded = STANDARD.encode(text.as_str().unwrap_or(""));
-            data.insert(key, json!(encoded));
-        }
-    }
     for (key, value) in json::at(admission.new, "data")
         .and_then(Value::as_object)
         .into_iter()
@@ -167,9 +201,6 @@ pub(crate) fn secret(admission: &mut Admission<'_>) -> Result<(), Refusal> {
                 "Secret in version \"v1\" cannot be handled as a Secret: illegal base64 data in data.{key}"
             )));
         }
-    }
-    if json::text(admission.new, "type").is_empty() {
-        json::put(admission.new, "type", "Opaque");
     }
     admission.immutable("type")?;
     config_map(admission)
@@ -195,12 +226,12 @@ pub(crate) fn pod_template(admission: &mut Admission<'_>) -> Result<(), Refusal>
 /// Kinds of the group apps: a selector that matches the template and never changes.
 pub(crate) fn workload(admission: &mut Admission<'_>) -> Result<(), Refusal> {
     defaults::fill(admission.new, &admission.resource.id);
-    for strategy in ["strategy", "updateStrategy"] {
-        // The default belongs to the default type alone.
-        let kind = json::text(admission.new, &format!("spec.{strategy}.type"));
-        if !matches!(kind, "" | "RollingUpdate") {
-            json::take(admission.new, &format!("spec.{strategy}.rollingUpdate"));
-        }
+    let path = "spec.strategy.rollingUpdate";
+    if json::text(admission.new, "spec.strategy.type") == "Recreate"
+        && json::at(admission.new, path).is_some()
+    {
+        let message = "may not be specified when strategy `type` is 'Recreate'";
+        return Err(admission.invalid(Cause::forbidden(path, message)));
     }
     let replicas = json::number(admission.new, "spec.replicas").unwrap_or(0);
     if replicas < 0 {

@@ -27,7 +27,16 @@ pub(crate) fn service(admission: &mut Admission<'_>) -> Result<(), Refusal> {
         allocate_address(admission)?;
     }
     allocate_ports(admission, matches!(&*kind, "NodePort" | "LoadBalancer"))?;
-    fill_ports(admission.new);
+    if admission.old.is_none() {
+        json::put(admission.new, "status", json!({ "loadBalancer": {} }));
+    }
+    Ok(())
+}
+
+/// The defaults that depend on the type, and the ports that pods listen on.
+pub(super) fn set_defaults(service: &mut Value) {
+    let kind = json::text(service, "spec.type").to_owned();
+    fill_ports(service);
     let defaults: &[(&str, Value)] = match &*kind {
         "ExternalName" => &[],
         "LoadBalancer" => &[
@@ -43,14 +52,10 @@ pub(crate) fn service(admission: &mut Admission<'_>) -> Result<(), Refusal> {
     };
     for (field, value) in defaults {
         let path = format!("spec.{field}");
-        if json::at(admission.new, &path).is_none() {
-            json::put(admission.new, &path, value.clone());
+        if json::at(service, &path).is_none() {
+            json::put(service, &path, value.clone());
         }
     }
-    if admission.old.is_none() {
-        json::put(admission.new, "status", json!({ "loadBalancer": {} }));
-    }
-    Ok(())
 }
 
 fn check(admission: &Admission<'_>) -> Result<(), Refusal> {

@@ -11,7 +11,7 @@ use crate::api::{Answer, Call, JSON, Part, parse_json};
 use crate::clock::rfc3339;
 use crate::json;
 use crate::object::{Key, Object};
-use crate::refusal::{self, Cause, Refusal, unsupported, unsupported_dry_run};
+use crate::refusal::{self, Cause, MEDIA_TYPES, Refusal, unsupported, unsupported_dry_run};
 use crate::resource::{Generation, Resource};
 use crate::route::Query;
 use crate::state::State;
@@ -180,8 +180,22 @@ impl DeleteOptions {
         } else if call.content_type == JSON {
             parse_json(&call.body)?
         } else {
-            return Err(Refusal::unsupported_media_type(&[JSON]));
+            return Err(Refusal::unsupported_media_type(&MEDIA_TYPES));
         };
+        let (kind, version) = (
+            json::text(&options, "kind"),
+            json::text(&options, "apiVersion"),
+        );
+        if !matches!(kind, "" | "DeleteOptions") {
+            let version = if version.is_empty() {
+                "meta.k8s.io/v1"
+            } else {
+                version
+            };
+            return Err(Refusal::bad_request(format!(
+                "no kind {kind:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:111\""
+            )));
+        }
         let text = |path: &str| {
             Some(json::text(&options, path).to_owned()).filter(|text| !text.is_empty())
         };

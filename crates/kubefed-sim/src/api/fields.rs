@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::api::Call;
 use crate::api::write::Part;
+use crate::api::{APPLY_PATCH, Call, body};
 use crate::apply::{self, Refused, Set, Write};
 use crate::behaviour::Behaviour;
+use crate::json;
 use crate::refusal::{Cause, Refusal};
 use crate::resource::{Resource, Version};
 use crate::route::Verb;
@@ -34,6 +35,14 @@ pub(super) fn complete(resource: &Resource, version: &Version, value: &mut Value
     }
 }
 
+/// The same, as what was stored is read again.
+pub(super) fn settle(resource: &Resource, version: &Version, value: &mut Value) {
+    complete(resource, version, value);
+    if let Some(schema) = schema(resource, version).filter(|_| !resource.custom) {
+        schema.forget_empties(value);
+    }
+}
+
 /// What the schema of a custom resource says against an object. Built-in kinds have code instead.
 pub(super) fn check(
     resource: &Resource,
@@ -44,8 +53,32 @@ pub(super) fn check(
     let Some(schema) = schema(resource, version).filter(|_| resource.custom) else {
         return Vec::new();
     };
-    errors(schema, old, new)
+    let mut errors = errors(schema, old, new);
+    check_rules(version, old, new, &mut errors);
+    errors
 }
+
+/// Adds what rules in CEL say, which are not asked about what is no object of the kind.
+#[cfg(feature = "cel")]
+fn check_rules(version: &Version, old: Option<&Value>, new: &Value, errors: &mut Vec<Cause>) {
+    let Some(rules) = &version.rules else { return };
+    let blocking = [
+        "FieldValueRequired",
+        "FieldValueTooLong",
+        "FieldValueTooMany",
+        "FieldValueTypeInvalid",
+    ];
+    if errors.iter().any(|error| blocking.contains(&error.reason)) {
+        let message = "some validation rules were not checked because the object was invalid; correct the \
+                       existing errors to complete validation";
+        errors.push(Cause::invalid("<nil>", &Value::Null, message));
+    } else {
+        errors.extend(rules.check(old, new));
+    }
+}
+
+#[cfg(not(feature = "cel"))]
+fn check_rules(_: &Version, _: Option<&Value>, _: &Value, _: &mut Vec<Cause>) {}
 
 /// The same for a write of the status, which is looked at alone: messages do not tell where it is.
 pub(super) fn check_status(
@@ -66,6 +99,7 @@ pub(super) fn check_status(
         let below = if cause.field.is_empty() { "" } else { "." };
         cause.field = format!("status{below}{}", cause.field);
     }
+    check_rules(version, Some(old), new, &mut causes);
     causes
 }
 
@@ -91,14 +125,22 @@ impl State {
     /// Drops the fields that the version does not know, and refuses them or warns of them as the
     /// request wishes. What cannot be decoded into a built-in kind is refused here too.
     pub(super) fn prune(&mut self, call: &Call, value: &mut Value) -> Result<(), Refusal> {
+        if call.resource.custom && json::items(value, "metadata.managedFields").is_empty() {
+            // Only where there are Go types is an empty list something else than none.
+            json::take(value, "metadata.managedFields");
+        }
         let Some(schema) = call.version.schema.clone() else {
             return Ok(());
         };
         let unknown = schema.prune(value);
-        let unknown: Vec<String> = unknown
-            .iter()
-            .map(|path| format!("unknown field {path:?}"))
-            .collect();
+        let twice = if call.content_type == APPLY_PATCH {
+            Vec::new()
+        } else {
+            body::duplicates(&call.body)
+        };
+        let twice = twice.iter().map(|path| format!("duplicate field {path:?}"));
+        let unknown = unknown.iter().map(|path| format!("unknown field {path:?}"));
+        let unknown: Vec<String> = twice.chain(unknown).collect();
         let (kind, version) = (&call.resource.kind, &call.version.name);
         let within = format!("{kind} in version {version:?} cannot be handled as a {kind}: ");
         let patched = call.verb == Verb::Patch;
@@ -119,6 +161,7 @@ impl State {
             return Ok(());
         }
         schema.drop_empties(value);
+        schema.canonicalise(value);
         schema.apply_defaults(value);
         let errors = schema.validate(value);
         match errors
@@ -137,12 +180,13 @@ impl State {
 
     /// Records who manages the fields of a new value.
     pub(super) fn track(&self, write: &Tracked<'_>, old: Option<&Value>, new: &mut Value) {
-        let Some(schema) = schema(write.resource, write.version) else {
+        let schema = schema(write.resource, write.version);
+        let Some(schema) = schema.filter(|_| self.options.has(Behaviour::ManagedFields)) else {
+            if json::items(new, "metadata.managedFields").is_empty() {
+                json::take(new, "metadata.managedFields");
+            }
             return;
         };
-        if !self.options.has(Behaviour::ManagedFields) {
-            return;
-        }
         if new["metadata"]["managedFields"].is_null()
             && let Some(before) = old
                 .map(|old| &old["metadata"]["managedFields"])
@@ -242,6 +286,11 @@ pub(super) fn apply_patch(call: &Call) -> Result<Value, Refusal> {
         std::str::from_utf8(&call.body).map_err(|error| Refusal::bad_request(error.to_string()))?;
     let mut patch: Value = serde_saphyr::from_str(text)
         .map_err(|error| Refusal::bad_request(format!("error decoding YAML: {error}")))?;
+    if !patch.is_object() && !patch.is_null() {
+        let message =
+            "error decoding YAML: error unmarshaling JSON: while decoding JSON: not an object";
+        return Err(Refusal::bad_request(message));
+    }
     let name = call.name.as_deref().unwrap_or("");
     let text = |field: &str| patch[field].as_str().unwrap_or("");
     let (api_version, kind) = (text("apiVersion"), text("kind"));

@@ -1,5 +1,6 @@
 //! What the server does with a request: one file per group of verbs.
 
+mod body;
 mod delete;
 mod fields;
 mod patch;
@@ -13,17 +14,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
+use http::{HeaderValue, Method, header};
 use serde_json::{Value, json};
 
+pub(crate) use self::body::parse_json;
 pub(crate) use self::delete::{DeleteOptions, FOREGROUND, ORPHAN, Propagation};
 pub(crate) use self::watch::{BOOKMARK_INTERVAL, Step as WatchStep, Watch};
 pub(crate) use self::write::Part;
+use crate::catalogue::RESOURCES;
 use crate::clock::Clock;
 use crate::discovery;
 use crate::documents;
 use crate::json;
 use crate::object::Key;
-use crate::refusal::{Cause, Refusal, unsupported, unsupported_dry_run};
+use crate::refusal::{Cause, MEDIA_TYPES, Refusal, unsupported, unsupported_dry_run};
 use crate::resource::{Resource, Version};
 use crate::reviews;
 use crate::route::{self, Form, Query, Route, Target, Verb};
@@ -164,20 +168,38 @@ impl State {
     ) -> Result<Answer, Refusal> {
         let id = Resource::id_of(&target.group, &target.plural);
         let Some(resource) = self.resource(&id) else {
-            return Ok(NOT_FOUND);
+            return self.unrouted(&target.group);
         };
         let Some(version) = resource.version(&target.version).cloned() else {
-            return Ok(NOT_FOUND);
+            return self.unrouted(&target.group);
         };
-        let verb = Verb::of(&head.method, &target, &query).ok_or_else(|| {
-            Refusal::method_not_allowed(&resource, &head.method.as_str().to_lowercase())
-        })?;
-        let whole_collection = matches!(verb, Verb::List | Verb::Watch) && target.name.is_none();
-        if target.namespace.is_some() != resource.namespaced
-            && !(resource.namespaced && whole_collection)
+        let verb = match Verb::of(&head.method, &target, &query) {
+            Some(verb) => verb,
+            // Custom resources are routed by verb alone.
+            None if resource.custom && head.method == Method::POST => Verb::Create,
+            None if resource.custom && target.name.is_none() => {
+                return Err(Refusal::bad_request("name must be provided"));
+            }
+            None => return Err(Refusal::method_not_allowed(&resource, "")),
+        };
+        let collection = target.name.is_none();
+        let across_all = matches!(verb, Verb::List | Verb::Watch) && collection;
+        if target.namespace.is_some() != resource.namespaced && !(resource.namespaced && across_all)
         {
-            return Ok(NOT_FOUND);
+            if resource.namespaced && collection && !resource.custom {
+                return Err(Refusal::method_not_allowed(&resource, verb.as_str()));
+            }
+            return self.unrouted(&target.group);
         }
+        let form = Form::negotiate(&head.headers).map_err(|refusal| {
+            let named = head.headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
+            let json = named.is_some_and(|types| types.starts_with(JSON.as_bytes()));
+            if resource.custom || json {
+                refusal
+            } else {
+                Refusal::unroutable_accept()
+            }
+        })?;
         let call = Call {
             verb,
             resource,
@@ -186,7 +208,7 @@ impl State {
             name: target.name,
             subresource: target.subresource,
             query,
-            form: Form::negotiate(&head.headers)?,
+            form,
             content_type: route::content_type(&head.headers).to_owned(),
             body,
             user_agent: route::user_agent(&head.headers).to_owned(),
@@ -196,12 +218,28 @@ impl State {
         patch::check_media_type(&call)?;
         validate_options(&call)?;
         self.warnings.extend(call.version.warning.clone());
-        match call.subresource.clone() {
+        let mark = self.warnings.len();
+        let answer = match call.subresource.clone() {
             Some(subresource) => self.serve_subresource(&call, &subresource),
             None if !call.resource.allows(verb.as_str()) => {
                 Err(Refusal::method_not_allowed(&call.resource, verb.as_str()))
             }
             None => self.dispatch(&call),
+        };
+        if answer.as_ref().is_err_and(|refusal| refusal.undecodable) {
+            // Nobody looks for unknown fields in what is not an object of the kind.
+            self.warnings.truncate(mark);
+        }
+        answer
+    }
+
+    /// What nobody serves: groups of the server's own answer for what is below them.
+    fn unrouted(&self, group: &str) -> Result<Answer, Refusal> {
+        let mut resources = self.resources.values();
+        if resources.any(|resource| resource.group == group && !resource.custom) {
+            Err(Refusal::no_such_resource())
+        } else {
+            Ok(NOT_FOUND)
         }
     }
 
@@ -238,11 +276,11 @@ impl State {
             _ => false,
         };
         if !served {
-            return if call.resource.custom {
-                Err(Refusal::no_such_resource())
+            return Err(if call.resource.custom {
+                Refusal::not_found(&call.resource, call.name.as_deref().unwrap_or(""))
             } else {
-                Ok(NOT_FOUND)
-            };
+                Refusal::no_such_resource()
+            });
         }
         let part = match subresource {
             "scale" => return self.serve_scale(call),
@@ -331,48 +369,41 @@ impl State {
     /// The object in a request body, in its storage version.
     fn decode(&mut self, call: &Call) -> Result<Value, Refusal> {
         if call.content_type != JSON {
-            return Err(Refusal::unsupported_media_type(&[JSON]));
+            return Err(Refusal::unsupported_media_type(&MEDIA_TYPES));
         }
-        let mut value: Value = parse_json(&call.body)?;
+        let mut value = body::typed(call)?;
         check_type(call, &value)?;
         self.prune(call, &mut value)?;
         Ok(inward(&call.resource, value))
     }
 }
 
-pub(crate) fn parse_json(body: &[u8]) -> Result<Value, Refusal> {
-    serde_json::from_slice(body).map_err(|error| {
-        let message = format!("couldn't get version/kind; json parse error: {error}");
-        Refusal::bad_request(message)
-    })
-}
-
 fn check_type(call: &Call, value: &Value) -> Result<(), Refusal> {
-    if !value.is_object() {
-        let message = "couldn't get version/kind; json parse error: expected a JSON object";
-        return Err(Refusal::bad_request(message));
-    }
     let (kind, api_version) = (json::text(value, "kind"), json::text(value, "apiVersion"));
     let expected = call.api_version();
-    if call.resource.custom && (kind.is_empty() || api_version.is_empty()) {
+    if call.resource.custom && kind.is_empty() {
         return Err(Refusal::bad_request(
             "Object 'Kind' is missing in the body of the request",
         ));
     }
-    if !api_version.is_empty() && api_version != expected {
-        let version = api_version.rsplit('/').next().unwrap_or(api_version);
-        let known = call.resource.custom || call.resource.version(version).is_some();
-        return Err(Refusal::bad_request(if known {
-            format!(
-                "the API version in the data ({api_version}) does not match the expected API version ({expected})"
-            )
-        } else {
-            format!(
-                "{kind} in version {version:?} cannot be handled as a {}: no kind {kind:?} is registered for \
-                 version {api_version:?}",
-                call.resource.kind
-            )
-        }));
+    let given = call.resource.custom || !api_version.is_empty();
+    let shown = if api_version.is_empty() {
+        &expected
+    } else {
+        api_version
+    };
+    if !call.resource.custom && !kind.is_empty() && !is_registered(shown, kind) {
+        let version = shown.rsplit('/').next().unwrap_or(shown);
+        return Err(Refusal::undecodable(format!(
+            "{kind} in version {version:?} cannot be handled as a {}: no kind {kind:?} is registered for \
+             version {shown:?}",
+            call.resource.kind
+        )));
+    }
+    if given && api_version != expected {
+        return Err(Refusal::bad_request(format!(
+            "the API version in the data ({api_version}) does not match the expected API version ({expected})"
+        )));
     }
     if !kind.is_empty() && kind != call.resource.kind {
         return Err(Refusal::bad_request(format!(
@@ -381,6 +412,14 @@ fn check_type(call: &Call, value: &Value) -> Result<(), Refusal> {
         )));
     }
     Ok(())
+}
+
+/// Whether the server has a type of its own for a kind.
+fn is_registered(api_version: &str, kind: &str) -> bool {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    RESOURCES.iter().any(|resource| {
+        resource.group == group && resource.kind == kind && resource.version(version).is_some()
+    })
 }
 
 /// A value as clients send it, turned into the form in which it is stored.

@@ -1,6 +1,6 @@
 //! PATCH: a new value from the old one, then an update like any other.
 
-use json_patch::{Patch, PatchOperation};
+use json_patch::{AddOperation, Patch, PatchOperation};
 use serde_json::Value;
 
 use crate::api::fields::{self, Tracked};
@@ -28,9 +28,9 @@ impl State {
             .ok_or_else(absent)?;
         let served = outward(&call.resource, &call.version, current.value());
         let mut patched = apply(call, &served)?;
-        super::check_type(call, &patched)?;
         let before = patched.clone();
-        self.prune(call, &mut patched)
+        super::check_type(call, &patched)
+            .and_then(|()| self.prune(call, &mut patched))
             .and_then(|()| self.finish(call, part, false, inward(&call.resource, patched)))
             .map_err(|refusal| refusal.of_patched(&before))
     }
@@ -97,8 +97,12 @@ pub(super) fn apply(call: &Call, value: &Value) -> Result<Value, Refusal> {
         "application/json-patch+json" => apply_json(call, value),
         "application/merge-patch+json" => {
             let patch: Value = parse(&call.body)?;
+            if patch.is_null() {
+                return Err(Refusal::bad_request("Invalid JSON Patch"));
+            }
             if !patch.is_object() {
-                return Err(Refusal::bad_request("a merge patch must be a JSON object"));
+                let message = "error decoding patch: a merge patch must be a JSON object";
+                return Err(Refusal::bad_request(message));
             }
             let mut patched = value.clone();
             json_patch::merge(&mut patched, &patch);
@@ -130,11 +134,16 @@ pub(super) fn check_media_type(call: &Call) -> Result<(), Refusal> {
     if known.contains(&call.content_type.as_str()) {
         return Ok(());
     }
-    Err(Refusal::unsupported_media_type(known))
+    Err(if call.resource.custom {
+        Refusal::unsupported_media_type(known)
+    } else {
+        Refusal::unroutable_media_type()
+    })
 }
 
 fn apply_json(call: &Call, value: &Value) -> Result<Value, Refusal> {
-    let Patch(operations) = parse(&call.body)?;
+    let patch: Option<Patch> = parse(&call.body)?;
+    let Patch(operations) = patch.unwrap_or_default();
     if operations.len() > OPERATIONS_MAX {
         return Err(Refusal::too_large(format!(
             "The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {}",
@@ -146,6 +155,7 @@ fn apply_json(call: &Call, value: &Value) -> Result<Value, Refusal> {
         if tests_absent_for_null(&operation, &patched) {
             continue;
         }
+        let operation = copied_from_nowhere(operation, &patched);
         json_patch::patch(&mut patched, std::slice::from_ref(&operation))
             .map_err(|_| Refusal::patch_failed())?;
     }
@@ -160,6 +170,24 @@ fn tests_absent_for_null(operation: &PatchOperation, value: &Value) -> bool {
         }
         _ => false,
     }
+}
+
+/// The server's library copies null where there is nothing in an object to copy.
+fn copied_from_nowhere(operation: PatchOperation, value: &Value) -> PatchOperation {
+    let PatchOperation::Copy(copy) = &operation else {
+        return operation;
+    };
+    let from = copy.from.as_str();
+    let parent = from
+        .rsplit_once('/')
+        .and_then(|(parent, _)| value.pointer(parent));
+    if value.pointer(from).is_some() || !parent.is_some_and(Value::is_object) {
+        return operation;
+    }
+    PatchOperation::Add(AddOperation {
+        path: copy.path.clone(),
+        value: Value::Null,
+    })
 }
 
 fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {

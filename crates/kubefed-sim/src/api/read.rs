@@ -84,7 +84,9 @@ impl State {
 
     fn page(&self, call: &Call, selector: &Selector) -> Result<Page, Refusal> {
         let current = self.visible();
-        let wanted = parse_revision(call.query.text("resourceVersion"))?;
+        let wanted = parse_revision(call.query.text("resourceVersion")).map_err(|refusal| {
+            Refusal::bad_request(format!("invalid resource version: {}", refusal.message))
+        })?;
         let limit = call
             .query
             .number("limit")?
@@ -200,12 +202,18 @@ pub(super) fn selector(call: &Call) -> Result<Selector, Refusal> {
         call.query.text("labelSelector"),
         call.query.text("fieldSelector"),
     );
-    Selector::parse(labels, fields, &call.version.fields).map_err(|why| {
-        Refusal::bad_request(format!(
-            "Unable to find {:?} that match label selector {labels:?}, field selector {fields:?}: {why}",
-            format!("{}, Resource={}", call.api_version(), call.resource.plural),
-        ))
-    })
+    // Kinds without fields of their own share a check, which words it in its own way.
+    let plain = !call.resource.custom && call.version.fields.is_empty();
+    let unknown = |path: &str| {
+        if plain {
+            format!(
+                "{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+            )
+        } else {
+            format!("field label not supported: {path}")
+        }
+    };
+    Selector::parse(labels, fields, &call.version.fields, &unknown).map_err(Refusal::bad_request)
 }
 
 /// A `resourceVersion` parameter; none where it is absent.
@@ -245,11 +253,15 @@ fn validate_list(call: &Call) -> Result<(), Refusal> {
         let message = "sendInitialEvents is forbidden for list";
         causes.push(Cause::forbidden("sendInitialEvents", message));
     }
-    if !text("continue").is_empty() && !["", "0"].contains(&text("resourceVersion")) {
-        let message = "specifying resource version is not allowed when using continue";
-        return Err(Refusal::bad_request(message));
-    }
     if causes.is_empty() {
+        call.query.number("timeoutSeconds")?;
+        if !text("continue").is_empty() {
+            decode_token(text("continue"))?;
+            if !["", "0"].contains(&text("resourceVersion")) {
+                let message = "specifying resource version is not allowed when using continue";
+                return Err(Refusal::bad_request(message));
+            }
+        }
         return Ok(());
     }
     Err(Refusal::invalid_kind(
@@ -274,7 +286,10 @@ fn decode_token(text: &str) -> Result<Continue, Refusal> {
     let token = decoded.and_then(|bytes| serde_json::from_slice::<Continue>(&bytes).ok());
     token
         .filter(|token| token.v == TOKEN_VERSION && !token.start.is_empty())
-        .ok_or_else(|| Refusal::bad_request("continue key is not valid: cannot be decoded"))
+        .ok_or_else(|| {
+            let message = "invalid continue token: continue key is not valid: cannot be decoded";
+            Refusal::bad_request(message)
+        })
 }
 
 fn expired(_: Compacted, wanted: u64, oldest: u64) -> Refusal {

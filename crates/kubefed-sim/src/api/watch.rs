@@ -57,7 +57,9 @@ impl State {
         if let Some(name) = &call.name {
             selector = selector.and_name(name);
         }
-        let revision = parse_revision(call.query.text("resourceVersion"))?.unwrap_or(0);
+        let revision = parse_revision(call.query.text("resourceVersion"))
+            .map_err(|refusal| Refusal::unforeseen(refusal.message))?
+            .unwrap_or(0);
         let streaming = call.query.flag_if_given("sendInitialEvents");
         let timeout = match call.query.number("timeoutSeconds")? {
             Some(seconds) if seconds > 0 => Duration::from_secs(seconds.unsigned_abs()),

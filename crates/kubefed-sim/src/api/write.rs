@@ -151,10 +151,9 @@ impl State {
         metadata::normalise(&mut value).map_err(|refusal| refusal.within(resource, version))?;
         place(&mut value, namespace)?;
         self.check_namespace(resource, namespace, json::text(&value, "metadata.name"))?;
-        let reviewed = match &creation.write {
-            Some(write) => self.mutated(write, None, &mut value)?,
-            None => false,
-        };
+        if let Some(write) = &creation.write {
+            self.mutated(write, None, &mut value)?;
+        }
         self.name(resource, &mut value)?;
         let name = json::text(&value, "metadata.name").to_owned();
         self.stamp(resource, &mut value);
@@ -162,9 +161,6 @@ impl State {
             json::take(&mut value, "status");
         }
         self.admit(resource, version, None, &mut value)?;
-        if let Some(write) = creation.write.as_ref().filter(|_| !reviewed) {
-            self.track(write, None, &mut value);
-        }
         if let Some(write) = &creation.write {
             self.validate(&act(write, None, &name), None, Some(&value))?;
         }
@@ -175,8 +171,12 @@ impl State {
             ));
         }
         let key = Key::new(namespace, &name);
-        if self.store.get(&resource.table, &key).is_some() {
-            return Err(Refusal::already_exists(resource, &name));
+        if let Some(present) = self.store.get(&resource.table, &key) {
+            let mut refusal = Refusal::already_exists(resource, &name);
+            if present.deleting {
+                refusal.message = format!("object is being deleted: {}", refusal.message);
+            }
+            return Err(refusal);
         }
         check_size(&value)?;
         if creation.dry_run {
@@ -193,14 +193,9 @@ impl State {
         place(&mut value, call.namespace.as_deref())?;
         let given = json::text(&value, "metadata.name");
         if given.is_empty() {
-            return Err(Refusal::invalid(
-                &call.resource,
-                "",
-                vec![Cause::required(
-                    "metadata.name",
-                    "name or generateName is required",
-                )],
-            ));
+            return Err(Refusal::bad_request(format!(
+                "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+            )));
         }
         if given != name {
             return Err(Refusal::bad_request(format!(
@@ -238,10 +233,9 @@ impl State {
         check_preconditions(update, &current, &new)?;
         isolate(update, &old, &mut new);
         metadata::carry_over(&old, &mut new);
-        let reviewed = match &update.write {
-            Some(write) => self.mutated(write, Some((&current, &old)), &mut new)?,
-            None => false,
-        };
+        if let Some(write) = &update.write {
+            self.mutated(write, Some((&current, &old)), &mut new)?;
+        }
         if update.part == Part::Main {
             self.admit(resource, update.version, Some(&old), &mut new)?;
         } else {
@@ -249,9 +243,6 @@ impl State {
             let mut causes = metadata::validate_update(&old, &new);
             causes.extend(fields::check_status(resource, update.version, &old, &new));
             refuse_if_any(resource, key.name(), causes)?;
-        }
-        if let Some(write) = update.write.as_ref().filter(|_| !reviewed) {
-            self.track(write, Some(&old), &mut new);
         }
         raise_generation(resource, &old, &mut new);
         if let Some(write) = &update.write {
@@ -279,31 +270,32 @@ impl State {
         self.save(resource, current, new);
     }
 
-    /// Lets mutating webhooks change an object with its defaults and managers in place, as they expect
-    /// it. True if the managers are recorded by now: what webhooks set is nobody's.
+    /// Records the managers of a written object with its defaults in place, and lets mutating webhooks
+    /// change it then, as they expect it: what they set, and what the server sets later, is nobody's.
     fn mutated(
         &mut self,
         write: &Tracked<'_>,
         old: Option<(&Object, &Value)>,
         new: &mut Value,
-    ) -> Result<bool, Refusal> {
-        if !self.has_webhooks() {
-            return Ok(false);
-        }
+    ) -> Result<(), Refusal> {
         let resource = write.resource;
         let old_value = old.map(|(_, value)| value);
         if write.part == Part::Main {
             fields::set_defaults(resource, write.version, new);
             admission::set_defaults(resource, new);
+            fields::complete(resource, write.version, new);
         }
         self.track(write, old_value, new);
+        if !self.has_webhooks() {
+            return Ok(());
+        }
         let name = json::text(new, "metadata.name").to_owned();
         let act = act(write, old.map(|(object, _)| object), &name);
         self.mutate(&act, old_value, new)?;
         if let Some(old) = old_value {
             metadata::carry_over(old, new);
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Defaults, allocations and checks of a kind.
@@ -315,6 +307,7 @@ impl State {
         new: &mut Value,
     ) -> Result<(), Refusal> {
         fields::set_defaults(resource, version, new);
+        admission::set_defaults(resource, new);
         let mut of_kind = Vec::new();
         if let Some(hook) = resource.rules.hook {
             let mut admission = Admission {
@@ -327,7 +320,7 @@ impl State {
             hook(&mut admission)?;
             of_kind = admission.causes;
         }
-        fields::complete(resource, version, new);
+        fields::settle(resource, version, new);
         let mut causes = metadata::validate(resource, new);
         causes.extend(of_kind);
         causes.extend(fields::check(resource, version, old, new));
@@ -495,7 +488,9 @@ fn check_preconditions(update: &Update<'_>, current: &Object, new: &Value) -> Re
                 &json!(0),
                 "must be specified for an update",
             );
-            Err(Refusal::invalid(resource, name, vec![cause]))
+            // Where this is found only the resource is known.
+            let (group, kind) = (&resource.group, &resource.plural);
+            Err(Refusal::invalid_kind(group, kind, name, vec![cause]))
         }
         given => match given.parse::<u64>() {
             Ok(given) if given == current.revision => Ok(()),
@@ -519,6 +514,11 @@ fn raise_generation(resource: &Resource, old: &Value, new: &mut Value) {
         Generation::Never => return,
         Generation::Spec => changed("spec"),
         Generation::SpecAndAnnotations => changed("spec") || changed("metadata.annotations"),
+        Generation::Anything => {
+            let mut old = old.clone();
+            json::copy(new, &mut old, "metadata.managedFields");
+            old != *new
+        }
         Generation::Content => content(resource, old) != content(resource, new),
     };
     if raise {

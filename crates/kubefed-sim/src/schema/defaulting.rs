@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::{Place, Schema};
+use crate::quantity;
+
+use super::{Place, Schema, Types};
 
 impl Schema {
     /// Drops the nulls that are neither allowed nor replaced by a default, then sets the defaults of
@@ -19,6 +21,26 @@ impl Schema {
         complete(object, self.place());
     }
 
+    /// Makes empty lists that are never omitted null: storage does not tell the two apart. The
+    /// schemas of CRDs are left alone.
+    pub fn forget_empties(&self, object: &mut Value) {
+        let place = self.place();
+        let Value::Object(fields) = object else {
+            return;
+        };
+        for (name, value) in fields {
+            let empty = value.as_array().is_some_and(Vec::is_empty);
+            if empty && place.definition().is_some() && is_never_omitted(place, name) {
+                *value = Value::Null;
+            }
+        }
+    }
+
+    /// Writes quantities in their canonical form.
+    pub fn canonicalise(&self, object: &mut Value) {
+        canonicalise(object, self.place());
+    }
+
     /// Only the first half of [`Schema::apply_defaults`].
     pub fn drop_nulls(&self, object: &mut Value) {
         drop_nulls(object, Some(self.place()));
@@ -28,6 +50,32 @@ impl Schema {
     /// kinds. The schemas of CRDs are left alone.
     pub fn drop_empties(&self, object: &mut Value) {
         drop_empties(object, self.place());
+    }
+}
+
+fn canonicalise(value: &mut Value, place: Place<'_>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields.iter_mut() {
+                if let Some(field) = place.field(name) {
+                    canonicalise(value, field);
+                }
+            }
+        }
+        Value::Array(items) => {
+            if let Some(item) = place.items() {
+                items.iter_mut().for_each(|value| canonicalise(value, item));
+            }
+        }
+        Value::String(_) | Value::Number(_) if place.definition() == Some("Quantity") => {
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            if let Some(canonical) = quantity::canonical(&text) {
+                *value = canonical.into();
+            }
+        }
+        _ => {}
     }
 }
 
@@ -41,13 +89,14 @@ fn drop_empties(value: &mut Value, place: Place<'_>) {
                 };
                 drop_empties(value, field);
                 let empty = match value {
-                    Value::Array(items) => items.is_empty(),
+                    Value::Array(items) => items.is_empty() && field.types() == Types::Array,
                     Value::Object(fields) => {
                         fields.is_empty() && field.additional_schema().is_some()
                     }
                     _ => false,
                 };
-                !(of_go && empty && !place.requires(name))
+                // An empty list of managers says that they are to be forgotten.
+                !(of_go && empty && name != "managedFields" && !is_never_omitted(place, name))
             });
         }
         Value::Array(items) => {
@@ -125,12 +174,25 @@ fn is_time(place: Place<'_>, field: Place<'_>) -> bool {
     field.format() == "date-time" && (definition.ends_with("Condition") || definition == "Event")
 }
 
+/// Optional fields that Go writes even where they are empty, which no schema tells.
+const NEVER_OMITTED: [(&str, &str); 3] = [
+    ("ClusterRole", "rules"),
+    ("HorizontalPodAutoscalerStatus", "currentMetrics"),
+    ("Role", "rules"),
+];
+
+fn is_never_omitted(place: Place<'_>, name: &str) -> bool {
+    let definition = place.definition().unwrap_or_default();
+    place.requires(name) || NEVER_OMITTED.contains(&(definition, name))
+}
+
 fn complete(value: &mut Value, place: Place<'_>) {
     match value {
         Value::Object(fields) => {
             let of_go = place.definition().is_some();
             for (name, field) in place.properties().filter(|_| of_go) {
-                let always = field.is_struct() || place.requires(name) || is_time(place, field);
+                let always =
+                    field.is_struct() || is_never_omitted(place, name) || is_time(place, field);
                 if always && fields.get(name).is_none_or(Value::is_null) {
                     let zero = field.default().cloned().unwrap_or_default();
                     fields.insert(name.to_owned(), zero);

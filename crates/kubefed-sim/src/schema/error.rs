@@ -40,6 +40,12 @@ impl FieldError {
         )
     }
 
+    /// The same for a value that is already written out.
+    pub fn invalid_text(field: &str, shown: &str, detail: &str) -> Self {
+        let body = format!("Invalid value: {shown}");
+        Self::new("FieldValueInvalid", field, body, detail)
+    }
+
     pub fn type_invalid(field: &str, value: &Value, detail: &str) -> Self {
         let body = format!("Invalid value: {}", Shown(value));
         Self::new("FieldValueTypeInvalid", field, body, detail)

@@ -263,8 +263,9 @@ async fn withdrawing_a_definition_deletes_its_objects(world: World) -> Outcome {
     world.delete(&definition, &json!({})).await?.expect(200)?;
     events.expect(&["ADDED free"]).await?;
     let list = world
-        .until(&path, "only held is left", |answer| {
-            names(&answer.body) == ["held"]
+        .until(&path, "only held is left, and marked", |answer| {
+            let held = &answer.body["items"][0]["metadata"];
+            names(&answer.body) == ["held"] && !held["deletionTimestamp"].is_null()
         })
         .await?;
     claim(

@@ -17,6 +17,8 @@ pub(crate) fn scenarios() -> Vec<(&'static str, Scenario)> {
         discovery::SCENARIOS,
         webhooks::SCENARIOS,
         access::SCENARIOS,
+        #[cfg(feature = "cel")]
+        crate::cel::SCENARIOS,
     ]
     .concat()
 }

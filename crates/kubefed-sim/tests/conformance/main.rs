@@ -7,10 +7,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+#[cfg(feature = "cel")]
+mod cel;
 mod collections;
 mod custom;
 mod deletion;
 mod discovery;
+mod history;
 mod list;
 mod objects;
 mod patches;
@@ -27,13 +30,15 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
-use kubefed_sim::{Cluster, ClusterOptions};
-use world::{Reviewer, Serve, Served, World};
+use kube::Config;
+use kubefed_sim::{Cluster, ClusterOptions, Effect, Fault, Network};
+use world::{Host, Reviewer, Serve, Served, World};
 
 #[test]
 fn the_simulated_api_server_conforms() {
     let mut failures = Vec::new();
-    for (index, (name, scenario)) in list::scenarios().into_iter().enumerate() {
+    let scenarios = [list::scenarios(), history::SCENARIOS.to_vec()].concat();
+    for (index, (name, scenario)) in scenarios.into_iter().enumerate() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .start_paused(true)
@@ -42,7 +47,7 @@ fn the_simulated_api_server_conforms() {
         let outcome = runtime.block_on(async {
             let cluster = Cluster::with_options(ClusterOptions::new("conformance").rbac());
             let namespace = format!("scenario-{index}");
-            let world = World::new(cluster.client(), &namespace, serve(&cluster)).await?;
+            let world = World::new(host(&cluster)?, &namespace).await?;
             world.run(scenario).await
         });
         if let Err(error) = outcome {
@@ -55,6 +60,23 @@ fn the_simulated_api_server_conforms() {
         failures.len(),
         failures.join("\n")
     );
+}
+
+fn host(cluster: &Cluster) -> anyhow::Result<Host> {
+    let network = Network::new();
+    network.attach(cluster);
+    let mut config = Config::new("https://conformance.sim".parse()?);
+    config.auth_info.token = Some("nonsense".to_owned().into());
+    let forgetful = cluster.clone();
+    Ok(Host {
+        client: cluster.client(),
+        stranger: network.client(&config)?,
+        serve: serve(cluster),
+        forget: Rc::new(move || {
+            forgetful.inject(Fault::new(Effect::Compact));
+            async { Ok(()) }.boxed_local()
+        }),
+    })
 }
 
 /// Serves webhooks under a host name each, in process.

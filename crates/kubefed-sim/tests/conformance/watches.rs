@@ -12,7 +12,6 @@ scenarios![
     a_watch_ends_after_its_timeout,
     a_metadata_watch_carries_no_more,
     a_streaming_list_says_where_it_ends,
-    an_old_version_is_gone,
     one_object_can_be_watched,
     a_deleted_object_carries_the_version_of_its_deletion,
 ];
@@ -161,20 +160,6 @@ async fn a_streaming_list_says_where_it_ends(world: World) -> Outcome {
     body["metadata"]["labels"] = json!({ "mine": "yes" });
     world.post(CONFIG_MAPS, &body).await?.expect(201)?;
     events.expect(&["ADDED c"]).await
-}
-
-async fn an_old_version_is_gone(world: World) -> Outcome {
-    // Before anything that a server still remembers.
-    let mut events = world
-        .watch(&watch("resourceVersion=1&timeoutSeconds=2"), &[])
-        .await?;
-    if let Some(event) = events.next().await? {
-        ensure!(
-            event["type"] == "ERROR" || event["type"] == "ADDED",
-            "{event}"
-        );
-    }
-    Ok(())
 }
 
 async fn one_object_can_be_watched(world: World) -> Outcome {

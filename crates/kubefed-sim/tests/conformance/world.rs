@@ -1,6 +1,6 @@
 //! The server under test as scenarios see it: raw requests, and answers to make claims about.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
@@ -44,16 +44,32 @@ pub(crate) struct Served {
 /// Serves a webhook to the server under test.
 pub(crate) type Serve = Rc<dyn Fn(Reviewer) -> LocalBoxFuture<'static, Result<Served>>>;
 
+/// Makes the server under test forget everything but the present.
+pub(crate) type Forget = Rc<dyn Fn() -> LocalBoxFuture<'static, Result<()>>>;
+
+/// What a scenario may ask of a server beside requests.
+#[derive(Clone)]
+pub(crate) struct Host {
+    pub(crate) client: Client,
+    /// With a token that nobody has given out.
+    pub(crate) stranger: Client,
+    pub(crate) serve: Serve,
+    pub(crate) forget: Forget,
+}
+
 /// A server, and a namespace in which a scenario may do what it likes.
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) client: Client,
     pub(crate) namespace: String,
     pub(crate) serve: Serve,
+    host: Host,
     /// The version of the namespace: nothing in it is older.
     born: u64,
     /// Every watch that was opened, by its collection.
     streams: Rc<RefCell<Vec<(String, Recorded)>>>,
+    /// No stream can be compared with a history that is gone.
+    forgot: Rc<Cell<bool>>,
 }
 
 /// A watch that may still be read from.
@@ -70,12 +86,14 @@ pub(crate) struct Answer {
 }
 
 impl World {
-    pub(crate) async fn new(client: Client, namespace: &str, serve: Serve) -> Result<Self> {
+    pub(crate) async fn new(host: Host, namespace: &str) -> Result<Self> {
         let mut world = Self {
-            client,
+            client: host.client.clone(),
             namespace: namespace.to_owned(),
-            serve,
+            serve: host.serve.clone(),
+            host,
             born: 0,
+            forgot: Rc::default(),
             streams: Rc::default(),
         };
         let body =
@@ -88,6 +106,9 @@ impl World {
     /// Runs a scenario, and then checks that every watch it opened has kept its promises.
     pub(crate) async fn run(self, scenario: Scenario) -> Outcome {
         scenario(self.clone()).await?;
+        if self.forgot.get() {
+            return Ok(());
+        }
         let streams = self.streams.take();
         for (collection, stream) in streams {
             if self.get(&collection).await?.code == 404 {
@@ -105,6 +126,20 @@ impl World {
             ensure!(broken.is_empty(), "a watch was\n{}", broken.join("\n"));
         }
         Ok(())
+    }
+
+    /// Makes the server forget everything but the present.
+    pub(crate) async fn forget(&self) -> Outcome {
+        self.forgot.set(true);
+        (self.host.forget)().await
+    }
+
+    /// The same server, for somebody whose token it does not know.
+    pub(crate) fn as_stranger(&self) -> Self {
+        Self {
+            client: self.host.stranger.clone(),
+            ..self.clone()
+        }
     }
 
     /// Sends a request; `{ns}` in the path stands for the namespace of the scenario.

@@ -82,13 +82,18 @@ impl Names {
         // What follows these speaks of Go's types, or of its parser of selectors.
         let ends = [
             "json: cannot unmarshal",
+            // The causes are compared; several come in any order.
+            "is invalid: [",
+            "error decoding YAML: ",
+            "continue key is not valid: ",
             "cannot be handled as a",
             "patch: Invalid value: ",
-            "Unable to find ",
-            "found '",
             // Which of several mistakes is told depends on the order of a map.
             "failed to create typed patch object",
         ];
+        // Their beginnings tell the parser from its caller, which words the rest in its own way.
+        let parsers = ["json parse error: ", "error decoding patch: "];
+        let ends = [&ends[..], &parsers].concat();
         let end = ends.iter().filter_map(|end| message.find(end)).min();
         let message = &message[..end.unwrap_or(message.len())];
         let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-';

@@ -1,6 +1,8 @@
 //! A server under test: sends requests and remembers what later ones refer to.
 
 use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use kube::Client;
@@ -11,6 +13,9 @@ use crate::normal::{Answer, Names};
 use crate::request::{KINDS, Request};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// No request of the table waits for anything.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
 
 pub(crate) struct Server {
     client: Client,
@@ -32,7 +37,7 @@ impl Server {
         for kind in KINDS.iter() {
             let path = kind.collection("default");
             while exchange(client, "GET", &path, JSON, "").await?.0 != 200 {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
         Ok(())
@@ -86,6 +91,35 @@ impl Server {
         })
     }
 
+    pub(crate) async fn exchange(&self, exchange: &Exchange) -> Result<Answer, Failure> {
+        let mut request = http::Request::builder()
+            .method(exchange.method)
+            .uri(exchange.path.replace("{ns}", &self.namespace))
+            .header("user-agent", "random");
+        for (name, value) in &exchange.headers {
+            request = request.header(name, value);
+        }
+        if !exchange
+            .headers
+            .iter()
+            .any(|(name, _)| name == "content-type")
+        {
+            request = request.header("content-type", JSON);
+        }
+        let request = request.body(Body::from(exchange.body.clone().into_bytes()))?;
+        let answer = tokio::time::timeout(ANSWERED_WITHIN, answer(&self.client, request));
+        let (code, warnings, mut body) = answer
+            .await
+            .map_err(|_| format!("{exchange} was not answered"))??;
+        // Every exchange stands alone.
+        Names::default().normalise(&mut body);
+        Ok(Answer {
+            code,
+            warnings,
+            body,
+        })
+    }
+
     /// Everything that watches of each kind show of what was done.
     pub(crate) async fn events(&mut self) -> Result<Vec<Value>, Failure> {
         let mut all = Vec::new();
@@ -122,6 +156,47 @@ impl Server {
     }
 }
 
+/// A request that refers to nothing but its namespace.
+#[derive(Clone, Debug)]
+pub(crate) struct Exchange {
+    method: &'static str,
+    path: String,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+impl Exchange {
+    pub(crate) fn new(method: &'static str, path: &str) -> Self {
+        Self {
+            method,
+            path: path.to_owned(),
+            headers: Vec::new(),
+            body: String::new(),
+        }
+    }
+
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn body(self, body: &Value) -> Self {
+        self.text(&body.to_string())
+    }
+
+    pub(crate) fn text(mut self, body: &str) -> Self {
+        body.clone_into(&mut self.body);
+        self
+    }
+}
+
+impl fmt::Display for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let body: String = self.body.chars().take(300).collect();
+        write!(f, "{} {} {:?} {body}", self.method, self.path, self.headers)
+    }
+}
+
 const JSON: &str = "application/json";
 
 fn text(value: &Value, pointer: &str) -> String {
@@ -142,6 +217,13 @@ async fn exchange(
         .header("content-type", media_type)
         .header("user-agent", "random")
         .body(Body::from(body.as_bytes().to_vec()))?;
+    answer(client, request).await
+}
+
+async fn answer(
+    client: &Client,
+    request: http::Request<Body>,
+) -> Result<(u16, Vec<String>, Value), Failure> {
     let (head, body) = client.send(request).await?.into_parts();
     let bytes = body.collect().await?.to_bytes();
     let warnings = head.headers.get_all("warning").iter();
