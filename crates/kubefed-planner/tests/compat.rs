@@ -124,8 +124,8 @@ const FAMILIES: [Sizes; 7] = [
         lowest: 0,
     },
     Sizes {
-        clusters: 400,
-        total: 5_000,
+        clusters: 1_500,
+        total: 9_000,
         weight: 100,
         lowest: 0,
     },
