@@ -72,14 +72,14 @@ pub struct Preference {
         feature = "serde",
         serde(rename = "min", skip_serializing_if = "is_zero")
     )]
-    minimum: i64,
+    pub(crate) minimum: i64,
     #[cfg_attr(
         feature = "serde",
         serde(rename = "max", skip_serializing_if = "Option::is_none")
     )]
-    maximum: Option<i64>,
+    pub(crate) maximum: Option<i64>,
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "is_zero"))]
-    weight: i64,
+    pub(crate) weight: i64,
 }
 
 impl Preference {
