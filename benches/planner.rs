@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use inputs::{Input, KEYS, Random, SHAPES, SIZES};
+use inputs::{Cluster, Input, KEYS, Random, SHAPES, SIZES};
 use kubefed_planner::strategy::{Aggregated, Dynamic, Spread, Static, Strategy, Tiered};
 use kubefed_planner::{Candidate, Demand, Level, Method, Moves, Planner, compat};
 
@@ -230,33 +230,65 @@ fn sort(criterion: &mut Criterion, table: &mut Table) {
 
 /// Answers lines `shape size mode plans` with the nanoseconds a plan took and a digest of the answers.
 fn peer() {
-    let mut planner = compat::Planner::new();
+    let (mut compat, mut own) = (compat::Planner::new(), Planner::new());
     for line in std::io::stdin().lock().lines() {
         let line = line.unwrap();
         let words: Vec<&str> = line.split(' ').collect();
         let (size, plans): (usize, usize) = (words[1].parse().unwrap(), words[3].parse().unwrap());
         let input = Input::new(words[0], size);
         let candidates = input.candidates();
-        // Once before the clock runs, so that memory and caches are warm on both sides.
-        planner.plan(&input.demand(0), &candidates).unwrap();
-        let start = Instant::now();
-        for key in 0..plans {
-            if words[2] == "cold" {
-                let candidates = input.candidates();
-                black_box(planner.plan(&input.demand(key), &candidates).unwrap());
-            } else {
-                black_box(planner.plan(&input.demand(key), &candidates).unwrap());
+        let (nanos, digest) = match words[2] {
+            "webster" => {
+                let candidates: Vec<_> = input.clusters.iter().map(own_candidate).collect();
+                measure(plans, |key, see| {
+                    let demand = Demand::new(input.total as u32).key(&input.keys[key % KEYS]);
+                    let demand = demand.moves(Moves::UNLIMITED).lower_minima();
+                    let plan = own.plan(&demand, &candidates).unwrap();
+                    see(&mut plan.iter().map(|a| (a.replicas.into(), a.overflow.into())));
+                })
             }
-        }
-        let nanos = start.elapsed().as_nanos() as f64 / plans as f64;
-        let mut digest = 0xcbf2_9ce4_8422_2325_u64;
-        for key in 0..plans.min(KEYS) {
-            for assignment in planner.plan(&input.demand(key), &candidates).unwrap() {
-                for number in [assignment.replicas, assignment.overflow] {
-                    digest = (digest ^ number as u64).wrapping_mul(0x0100_0000_01b3);
-                }
-            }
-        }
+            mode => measure(plans, |key, see| {
+                let made = (mode == "cold").then(|| input.candidates());
+                let candidates = made.as_ref().unwrap_or(&candidates);
+                let plan = compat.plan(&input.demand(key), candidates).unwrap();
+                see(&mut plan.iter().map(|a| (a.replicas, a.overflow)));
+            }),
+        };
         println!("{nanos:.1} {digest:016x}");
+    }
+}
+
+type Answers<'a> = &'a mut dyn Iterator<Item = (i64, i64)>;
+
+/// Runs plans, and the first ones again for the digest of what they show.
+fn measure(plans: usize, mut plan: impl FnMut(usize, &mut dyn FnMut(Answers<'_>))) -> (f64, u64) {
+    let mut ignore = |answers: Answers<'_>| {
+        black_box(answers);
+    };
+    // Once before the clock runs, so that memory and caches are warm on both sides.
+    plan(0, &mut ignore);
+    let start = Instant::now();
+    (0..plans).for_each(|key| plan(key, &mut ignore));
+    let nanos = start.elapsed().as_nanos() as f64 / plans as f64;
+    let mut digest = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |answers: Answers<'_>| {
+        for number in answers.flat_map(|(replicas, overflow)| [replicas, overflow]) {
+            digest = (digest ^ number as u64).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    (0..plans.min(KEYS)).for_each(|key| plan(key, &mut add));
+    (nanos, digest)
+}
+
+/// The same cluster for the planners of this crate.
+fn own_candidate(cluster: &Cluster) -> Candidate<'_> {
+    let candidate = Candidate::new(&cluster.name)
+        .weight(cluster.weight as u64)
+        .minimum(cluster.minimum as u32)
+        .maximum(cluster.maximum.map_or(u32::MAX, |maximum| maximum as u32))
+        .current(cluster.current.unwrap_or(0) as u32);
+    match cluster.capacity {
+        Some(capacity) => candidate.capacity(capacity as u32),
+        None => candidate,
     }
 }

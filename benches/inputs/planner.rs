@@ -5,6 +5,8 @@ use kubefed_planner::compat::{Candidate, Demand, Preference};
 
 /// Shapes that KubeFed's planner knows.
 pub const SHAPES: [&str; 6] = ["wildcard", "bounds", "capacity", "keep", "full", "drain"];
+/// A shape for planners that know weights only: so long that nothing ties.
+pub const VOTES: &str = "votes";
 /// Numbers of clusters.
 pub const SIZES: [usize; 6] = [3, 10, 100, 1_000, 10_000, 100_000];
 /// Workloads that are planned in turn, so that every plan has another order of clusters.
@@ -124,6 +126,7 @@ fn cluster(shape: &str, i: usize, random: &mut Random) -> Cluster {
             cluster.capacity = i.is_multiple_of(2).then_some(room);
         }
         "drain" => cluster.current = Some(100),
+        VOTES => cluster.weight = 1 + random.below(1 << 40),
         _ => {}
     }
     cluster

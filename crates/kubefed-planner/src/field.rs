@@ -131,23 +131,23 @@ impl<'a> Field<'a> {
         total: u64,
         weight: impl Fn(&Candidate<'_>, u32) -> u64,
     ) {
-        let candidates = self.candidates;
-        self.engine.claims.clear();
-        self.engine.claims.extend(members.iter().map(|&i| {
-            let (candidate, low) = (&candidates[i as usize], self.lows[i as usize]);
-            let high = self.highs[i as usize];
+        let (candidates, seed) = (self.candidates, self.seed);
+        let (lows, highs) = (&*self.lows, &*self.highs);
+        let claim = |slot: usize| {
+            let i = members[slot] as usize;
+            let (candidate, low, high) = (&candidates[i], lows[i], highs[i]);
             let weight = weight(candidate, high);
             Claim {
                 weight,
                 low,
                 high: if weight == 0 { low } else { high },
-                rank: candidate.name_digest ^ self.seed,
+                rank: candidate.name_digest ^ seed,
             }
-        }));
-        self.engine.divide(method, total, |a, b| {
-            let name = |slot: usize| candidates[members[slot] as usize].name;
-            name(a).cmp(name(b))
-        });
+        };
+        let name = |slot: usize| candidates[members[slot] as usize].name;
+        let tie = |a, b| name(a).cmp(name(b));
+        let engine = &mut *self.engine;
+        engine.divide(method, total, members.len(), claim, tie);
         for (&i, &share) in members.iter().zip(&self.engine.shares) {
             self.shares[i as usize] = share;
         }
