@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use inputs::{Cluster, Input, KEYS, Random, SHAPES, SIZES};
 use kubefed_planner::strategy::{Aggregated, Dynamic, Spread, Static, Strategy, Tiered};
-use kubefed_planner::{Candidate, Demand, Level, Method, Moves, Planner, compat};
+use kubefed_planner::{Assignment, Candidate, Demand, Level, Method, Moves, Planner, compat};
 
 /// Counts allocations.
 struct Counting;
@@ -244,21 +244,73 @@ fn peer() {
                     let demand = Demand::new(input.total as u32).key(&input.keys[key % KEYS]);
                     let demand = demand.moves(Moves::UNLIMITED).lower_minima();
                     let plan = own.plan(&demand, &candidates).unwrap();
-                    see(&mut plan.iter().map(|a| (a.replicas.into(), a.overflow.into())));
+                    see(&mut Settled::new(&input, &plan));
                 })
             }
             mode => measure(plans, |key, see| {
                 let made = (mode == "cold").then(|| input.candidates());
                 let candidates = made.as_ref().unwrap_or(&candidates);
                 let plan = compat.plan(&input.demand(key), candidates).unwrap();
-                see(&mut plan.iter().map(|a| (a.replicas, a.overflow)));
+                see(&mut plan.iter().flat_map(|a| [a.replicas, a.overflow]));
             }),
         };
         println!("{nanos:.1} {digest:016x}");
     }
 }
 
-type Answers<'a> = &'a mut dyn Iterator<Item = (i64, i64)>;
+type Answers<'a> = &'a mut dyn Iterator<Item = i64>;
+
+/// The replicas on which every rule for ties agrees: those of all clusters without the ones of the
+/// smallest quotient, and then how many these are.
+struct Settled<'a> {
+    input: &'a Input,
+    plan: &'a [Assignment],
+    next: usize,
+    /// The smallest quotient, once it was looked for.
+    last: Option<(u128, u128)>,
+    tied: i64,
+}
+
+impl<'a> Settled<'a> {
+    /// Looks at nothing yet, since making it is timed.
+    fn new(input: &'a Input, plan: &'a [Assignment]) -> Self {
+        Self {
+            input,
+            plan,
+            next: 0,
+            last: None,
+            tied: 0,
+        }
+    }
+
+    /// What the last replica of a cluster was worth: its weight over an odd number.
+    fn quotient(&self, i: usize) -> Option<(u128, u128)> {
+        let replicas = u128::from(self.plan[i].replicas);
+        let weight = u128::from(self.input.clusters[i].weight.unsigned_abs());
+        (replicas > 0).then(|| (weight, 2 * replicas - 1))
+    }
+}
+
+impl Iterator for Settled<'_> {
+    type Item = i64;
+
+    fn next(&mut self) -> Option<i64> {
+        let quotients = || (0..self.plan.len()).filter_map(|i| self.quotient(i));
+        let order = |a: &(u128, u128), b: &(u128, u128)| (a.0 * b.1).cmp(&(b.0 * a.1));
+        let last = self.last.or_else(|| quotients().min_by(order));
+        self.last = last;
+        let i = self.next;
+        self.next += 1;
+        if i == self.plan.len() {
+            return Some(self.tied);
+        }
+        let replicas = i64::from(self.plan.get(i)?.replicas);
+        let tied = self.quotient(i).zip(last);
+        let tied = i64::from(tied.is_some_and(|(own, last)| order(&own, &last).is_eq()));
+        self.tied += tied;
+        Some(replicas - tied)
+    }
+}
 
 /// Runs plans, and the first ones again for the digest of what they show.
 fn measure(plans: usize, mut plan: impl FnMut(usize, &mut dyn FnMut(Answers<'_>))) -> (f64, u64) {
@@ -272,7 +324,7 @@ fn measure(plans: usize, mut plan: impl FnMut(usize, &mut dyn FnMut(Answers<'_>)
     let nanos = start.elapsed().as_nanos() as f64 / plans as f64;
     let mut digest = 0xcbf2_9ce4_8422_2325_u64;
     let mut add = |answers: Answers<'_>| {
-        for number in answers.flat_map(|(replicas, overflow)| [replicas, overflow]) {
+        for number in answers {
             digest = (digest ^ number as u64).wrapping_mul(0x0100_0000_01b3);
         }
     };
