@@ -139,6 +139,18 @@ impl Table {
             print!("{:>22}", format!("{nanos:.0} ({each:.1}, {allocations})"));
         }
         println!();
+        let largest = |name: &str| {
+            let mut cells = self.0.iter().filter(|(key, _)| key.1 == name);
+            cells.next_back().map(|(key, cell)| (key.2, cell.0))
+        };
+        if let (Some((size, plan)), Some((_, sort))) =
+            (largest("wildcard warm"), largest("sort_unstable u64"))
+        {
+            let times = plan / sort;
+            println!(
+                "\nwildcard warm at {size} clusters takes {times:.2} times as long as sort_unstable of as many u64"
+            );
+        }
     }
 }
 

@@ -82,6 +82,9 @@ impl<'a> Field<'a> {
         seed: u64,
         memory: &'a mut Memory,
     ) -> (Self, &'a mut [u32]) {
+        memory.engine.claims_max = candidates.len();
+        memory.numbers.clear();
+        memory.numbers.reserve(candidates.len());
         memory.members.clear();
         memory.members.extend(0..candidates.len() as u32);
         memory.shares.clear();
@@ -156,6 +159,7 @@ impl<'a> Field<'a> {
     /// Saves the bounds of members until [`restore`](Self::restore).
     pub(crate) fn save(&mut self, members: &[u32]) -> Savepoint {
         let savepoint = Savepoint(self.saved.len());
+        self.saved.reserve(self.candidates.len());
         self.saved.extend(members.iter().map(|&index| Saved {
             index,
             low: self.lows[index as usize],

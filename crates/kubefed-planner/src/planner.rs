@@ -69,6 +69,9 @@ impl Planner {
             total: demand.total.into(),
             seed: digest(demand.key),
         };
+        // Whether replicas are moved may depend on the key, so that it is reserved before.
+        self.kept.clear();
+        self.kept.reserve(candidates.len());
         let cut = self.divide(&task);
         let summary = self.assign(&task, cut);
         Ok(Plan::new(&self.assignments, summary))

@@ -49,14 +49,13 @@ impl Engine {
         tie: impl Fn(usize, usize) -> Ordering,
     ) {
         let scratch = &mut self.largest_remainder;
-        scratch.claims.clear();
+        scratch.reserve(self.claims_max);
         scratch.claims.extend((0..count).map(claim));
         let sum =
             |bound: fn(&Claim) -> u32| scratch.claims.iter().map(|c| u64::from(bound(c))).sum();
         let total = total.clamp(sum(|claim| claim.low), sum(|claim| claim.high));
         let level = scratch.level(total);
         let mut missing = total;
-        scratch.remainders.clear();
         for (claim, index) in scratch.claims.iter().zip(0..) {
             let exact = level.replicas * u128::from(claim.weight);
             let floor = exact / level.weights;
@@ -86,10 +85,18 @@ impl Engine {
 }
 
 impl Scratch {
+    fn reserve(&mut self, claims_max: usize) {
+        self.claims.clear();
+        self.claims.reserve(claims_max);
+        self.breaks.clear();
+        self.breaks.reserve(2 * claims_max);
+        self.remainders.clear();
+        self.remainders.reserve(claims_max);
+    }
+
     /// The level at which the exact shares add up to `total`, which lies between the sums of bounds.
     fn level(&mut self, total: u64) -> Level {
         let growing = |claim: &&Claim| claim.low < claim.high;
-        self.breaks.clear();
         for claim in self.claims.iter().filter(growing) {
             let at = |bound, opens| Break {
                 bound,

@@ -40,6 +40,9 @@ pub(crate) struct Claim {
 pub(crate) struct Engine {
     /// The answer, in the order of the claims.
     pub(crate) shares: Vec<u32>,
+    /// The most claims that are to be divided at once. Memory is made for so many, since which parts
+    /// of a plan are how large may depend on its key.
+    pub(crate) claims_max: usize,
     webster: webster::Scratch,
     largest_remainder: largest_remainder::Scratch,
 }
@@ -56,7 +59,9 @@ impl Engine {
         claim: impl Fn(usize) -> Claim,
         tie: impl Fn(usize, usize) -> Ordering,
     ) {
+        self.claims_max = self.claims_max.max(count);
         self.shares.clear();
+        self.shares.reserve(self.claims_max);
         match method {
             Method::Webster => self.webster(total, count, claim, tie),
             Method::LargestRemainder => self.largest_remainder(total, count, claim, tie),

@@ -85,6 +85,7 @@ impl Engine {
         tie: impl Fn(usize, usize) -> Ordering,
     ) {
         let scratch = &mut self.webster;
+        scratch.reserve(self.claims_max);
         let sums = scratch.load(count, &claim);
         if total <= sums.low || total >= sums.high {
             let bounds = if total <= sums.low {
@@ -113,7 +114,6 @@ impl Engine {
             }));
         let unsure = scratch.unsure[..unsure].iter().map(|&index| index as usize);
         let units = unsure.map(|index| Unit::new(&claim(index), self.shares[index], index));
-        scratch.units.clear();
         scratch.units.extend(units);
 
         let missing = (total - placed) as usize;
@@ -175,6 +175,16 @@ impl Unit {
 }
 
 impl Scratch {
+    fn reserve(&mut self, claims_max: usize) {
+        for doubles in [&mut self.weights, &mut self.lows, &mut self.highs] {
+            doubles.reserve(claims_max.saturating_sub(doubles.len()));
+        }
+        let unsure = &mut self.unsure;
+        unsure.reserve(claims_max.saturating_sub(unsure.len()));
+        self.units.clear();
+        self.units.reserve(claims_max);
+    }
+
     /// Takes the claims over as doubles.
     fn load(&mut self, count: usize, claim: &impl Fn(usize) -> Claim) -> Sums {
         self.weights.resize(count, 0.0);
