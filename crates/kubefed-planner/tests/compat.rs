@@ -372,7 +372,7 @@ proptest! {
     }
 
     #[test]
-    fn scaling_all_weights_changes_nothing(case in ordinary(), factor in 2..100_i64) {
+    fn scaling_all_weights_of_kubefeds_rule_changes_nothing(case in ordinary(), factor in 2..100_i64) {
         // Short enough that nothing wraps.
         let by = |factor: i64| {
             let mut case = case.clone();
