@@ -23,9 +23,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use inputs::{Input, KEYS, Random, SHAPES, SIZES};
+use inputs::{Cluster, Input, KEYS, Random, SHAPES, SIZES};
 use kubefed_planner::strategy::{Aggregated, Dynamic, Spread, Static, Strategy, Tiered};
-use kubefed_planner::{Candidate, Demand, Level, Method, Moves, Planner, compat};
+use kubefed_planner::{Assignment, Candidate, Demand, Level, Method, Moves, Planner, compat};
 
 /// Counts allocations.
 struct Counting;
@@ -139,6 +139,18 @@ impl Table {
             print!("{:>22}", format!("{nanos:.0} ({each:.1}, {allocations})"));
         }
         println!();
+        let largest = |name: &str| {
+            let mut cells = self.0.iter().filter(|(key, _)| key.1 == name);
+            cells.next_back().map(|(key, cell)| (key.2, cell.0))
+        };
+        if let (Some((size, plan)), Some((_, sort))) =
+            (largest("wildcard warm"), largest("sort_unstable u64"))
+        {
+            let times = plan / sort;
+            println!(
+                "\nwildcard warm at {size} clusters takes {times:.2} times as long as sort_unstable of as many u64"
+            );
+        }
     }
 }
 
@@ -230,33 +242,117 @@ fn sort(criterion: &mut Criterion, table: &mut Table) {
 
 /// Answers lines `shape size mode plans` with the nanoseconds a plan took and a digest of the answers.
 fn peer() {
-    let mut planner = compat::Planner::new();
+    let (mut compat, mut own) = (compat::Planner::new(), Planner::new());
     for line in std::io::stdin().lock().lines() {
         let line = line.unwrap();
         let words: Vec<&str> = line.split(' ').collect();
         let (size, plans): (usize, usize) = (words[1].parse().unwrap(), words[3].parse().unwrap());
         let input = Input::new(words[0], size);
         let candidates = input.candidates();
-        // Once before the clock runs, so that memory and caches are warm on both sides.
-        planner.plan(&input.demand(0), &candidates).unwrap();
-        let start = Instant::now();
-        for key in 0..plans {
-            if words[2] == "cold" {
-                let candidates = input.candidates();
-                black_box(planner.plan(&input.demand(key), &candidates).unwrap());
-            } else {
-                black_box(planner.plan(&input.demand(key), &candidates).unwrap());
+        let (nanos, digest) = match words[2] {
+            "webster" => {
+                let candidates: Vec<_> = input.clusters.iter().map(own_candidate).collect();
+                measure(plans, |key, see| {
+                    let demand = Demand::new(input.total as u32).key(&input.keys[key % KEYS]);
+                    let demand = demand.moves(Moves::UNLIMITED).lower_minima();
+                    let plan = own.plan(&demand, &candidates).unwrap();
+                    see(&mut Settled::new(&input, &plan));
+                })
             }
-        }
-        let nanos = start.elapsed().as_nanos() as f64 / plans as f64;
-        let mut digest = 0xcbf2_9ce4_8422_2325_u64;
-        for key in 0..plans.min(KEYS) {
-            for assignment in planner.plan(&input.demand(key), &candidates).unwrap() {
-                for number in [assignment.replicas, assignment.overflow] {
-                    digest = (digest ^ number as u64).wrapping_mul(0x0100_0000_01b3);
-                }
-            }
-        }
+            mode => measure(plans, |key, see| {
+                let made = (mode == "cold").then(|| input.candidates());
+                let candidates = made.as_ref().unwrap_or(&candidates);
+                let plan = compat.plan(&input.demand(key), candidates).unwrap();
+                see(&mut plan.iter().flat_map(|a| [a.replicas, a.overflow]));
+            }),
+        };
         println!("{nanos:.1} {digest:016x}");
+    }
+}
+
+type Answers<'a> = &'a mut dyn Iterator<Item = i64>;
+
+/// The replicas on which every rule for ties agrees: those of all clusters without the ones of the
+/// smallest quotient, and then how many these are.
+struct Settled<'a> {
+    input: &'a Input,
+    plan: &'a [Assignment],
+    next: usize,
+    /// The smallest quotient, once it was looked for.
+    last: Option<(u128, u128)>,
+    tied: i64,
+}
+
+impl<'a> Settled<'a> {
+    /// Looks at nothing yet, since making it is timed.
+    fn new(input: &'a Input, plan: &'a [Assignment]) -> Self {
+        Self {
+            input,
+            plan,
+            next: 0,
+            last: None,
+            tied: 0,
+        }
+    }
+
+    /// What the last replica of a cluster was worth: its weight over an odd number.
+    fn quotient(&self, i: usize) -> Option<(u128, u128)> {
+        let replicas = u128::from(self.plan[i].replicas);
+        let weight = u128::from(self.input.clusters[i].weight.unsigned_abs());
+        (replicas > 0).then(|| (weight, 2 * replicas - 1))
+    }
+}
+
+impl Iterator for Settled<'_> {
+    type Item = i64;
+
+    fn next(&mut self) -> Option<i64> {
+        let quotients = || (0..self.plan.len()).filter_map(|i| self.quotient(i));
+        let order = |a: &(u128, u128), b: &(u128, u128)| (a.0 * b.1).cmp(&(b.0 * a.1));
+        let last = self.last.or_else(|| quotients().min_by(order));
+        self.last = last;
+        let i = self.next;
+        self.next += 1;
+        if i == self.plan.len() {
+            return Some(self.tied);
+        }
+        let replicas = i64::from(self.plan.get(i)?.replicas);
+        let tied = self.quotient(i).zip(last);
+        let tied = i64::from(tied.is_some_and(|(own, last)| order(&own, &last).is_eq()));
+        self.tied += tied;
+        Some(replicas - tied)
+    }
+}
+
+/// Runs plans, and the first ones again for the digest of what they show.
+fn measure(plans: usize, mut plan: impl FnMut(usize, &mut dyn FnMut(Answers<'_>))) -> (f64, u64) {
+    let mut ignore = |answers: Answers<'_>| {
+        black_box(answers);
+    };
+    // Once before the clock runs, so that memory and caches are warm on both sides.
+    plan(0, &mut ignore);
+    let start = Instant::now();
+    (0..plans).for_each(|key| plan(key, &mut ignore));
+    let nanos = start.elapsed().as_nanos() as f64 / plans as f64;
+    let mut digest = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |answers: Answers<'_>| {
+        for number in answers {
+            digest = (digest ^ number as u64).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    (0..plans.min(KEYS)).for_each(|key| plan(key, &mut add));
+    (nanos, digest)
+}
+
+/// The same cluster for the planners of this crate.
+fn own_candidate(cluster: &Cluster) -> Candidate<'_> {
+    let candidate = Candidate::new(&cluster.name)
+        .weight(cluster.weight as u64)
+        .minimum(cluster.minimum as u32)
+        .maximum(cluster.maximum.map_or(u32::MAX, |maximum| maximum as u32))
+        .current(cluster.current.unwrap_or(0) as u32);
+    match cluster.capacity {
+        Some(capacity) => candidate.capacity(capacity as u32),
+        None => candidate,
     }
 }

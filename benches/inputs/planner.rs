@@ -5,6 +5,9 @@ use kubefed_planner::compat::{Candidate, Demand, Preference};
 
 /// Shapes that KubeFed's planner knows.
 pub const SHAPES: [&str; 6] = ["wildcard", "bounds", "capacity", "keep", "full", "drain"];
+/// Shapes for planners that know weights only: so long that nothing ties, and so short that many do.
+pub const VOTES: &str = "votes";
+pub const TIES: &str = "ties";
 /// Numbers of clusters.
 pub const SIZES: [usize; 6] = [3, 10, 100, 1_000, 10_000, 100_000];
 /// Workloads that are planned in turn, so that every plan has another order of clusters.
@@ -124,6 +127,8 @@ fn cluster(shape: &str, i: usize, random: &mut Random) -> Cluster {
             cluster.capacity = i.is_multiple_of(2).then_some(room);
         }
         "drain" => cluster.current = Some(100),
+        VOTES => cluster.weight = 1 + random.below(1 << 40),
+        TIES => cluster.weight = 1 + random.below(10),
         _ => {}
     }
     cluster

@@ -1,7 +1,8 @@
-// What does the same plan cost in KubeFed's own planner and in kubefed_planner::compat?
+// What does the same plan cost in KubeFed's own planner and in kubefed_planner::compat, and what does Webster's method
+// cost in Karmada and here?
 //
-// Both plan the same inputs, generated from the same seeds, and take turns in short batches, so that
-// what else the machine does hits both alike. Answers are compared by digest. Writes a table and a plot.
+// Both sides plan the same inputs, generated from the same seeds, and take turns in short batches, so that
+// what else the machine does hits both alike. Answers are compared by digest. Writes tables and a plot.
 package main
 
 import (
@@ -25,6 +26,8 @@ import (
 var (
 	shapes = []string{"wildcard", "bounds", "capacity", "keep", "full", "drain"}
 	sizes  = []int{3, 10, 100, 1000, 10000, 100000}
+	// What Karmada is asked: weights so long that nothing ties, and so short that many do.
+	votes = []string{"votes", "ties"}
 )
 
 const keys = 16
@@ -125,26 +128,50 @@ func (in input) measure(plans int) float64 {
 
 // digest is of the answers to the first plans.
 func (in input) digest(plans int) string {
-	digest := uint64(0xcbf29ce484222325)
+	digest := newDigest()
 	for key := 0; key < plans && key < keys; key++ {
 		plan, overflow := in.plan(key)
 		for _, name := range in.names {
-			for _, number := range []int64{plan[name], overflow[name]} {
-				digest = (digest ^ uint64(number)) * 0x100000001b3
-			}
+			digest.add(plan[name])
+			digest.add(overflow[name])
 		}
 	}
-	return fmt.Sprintf("%016x", digest)
+	return digest.String()
 }
 
-// peer is the Rust side, which answers requests line by line.
+type digest uint64
+
+func newDigest() digest { return 0xcbf29ce484222325 }
+
+func (d *digest) add(number int64) { *d = (*d ^ digest(number)) * 0x100000001b3 }
+
+func (d digest) String() string { return fmt.Sprintf("%016x", uint64(d)) }
+
+// question is put to another program, of which Karmada's method is one.
+type question struct {
+	peer  peer
+	shape string
+	size  int
+}
+
+func (q question) measure(plans int) float64 {
+	nanos, _ := q.peer.measure(q.shape, q.size, "webster", plans)
+	return nanos
+}
+
+func (q question) digest(plans int) string {
+	_, digest := q.peer.measure(q.shape, q.size, "webster", plans)
+	return digest
+}
+
+// peer is a program that answers requests line by line: the Rust side, or Karmada's.
 type peer struct {
 	requests io.Writer
 	answers  *bufio.Reader
 }
 
-func startPeer(binary string) peer {
-	command := exec.Command(binary, "peer")
+func startPeer(binary string, arguments ...string) peer {
+	command := exec.Command(binary, arguments...)
 	command.Stderr = os.Stderr
 	requests, err := command.StdinPipe()
 	check(err)
@@ -164,13 +191,16 @@ func (p peer) measure(shape string, size int, mode string, plans int) (float64, 
 	return nanos, words[1]
 }
 
-// cell holds the times of one shape and size: Go, Rust warm, Rust cold.
-type cell struct{ golang, warm, cold []float64 }
+// original is what a Rust plan is compared with.
+type original interface {
+	measure(plans int) float64
+	digest(plans int) string
+}
 
-func run(p peer, shape string, number, size int) cell {
-	in := newInput(shape, number, size)
-	in.plan(0)
-	once := in.measure(1)
+// run gives the times of the original, and of the Rust side in each of the modes.
+func run(original original, p peer, shape string, size int, modes ...string) (golang []float64, rust [][]float64) {
+	original.measure(1)
+	once := original.measure(1)
 	// About a millisecond of Go a batch, which fits into the time slice of a busy machine.
 	plans := int(math.Max(1, math.Min(500, 1e6/once)))
 	rounds := 41
@@ -180,21 +210,55 @@ func run(p peer, shape string, number, size int) cell {
 	case once > 5e6:
 		rounds = 9
 	}
-	expected := in.digest(plans)
-	var c cell
+	expected := original.digest(plans)
+	rust = make([][]float64, len(modes))
 	for i := 0; i < rounds; i++ {
-		golang := in.measure(plans)
-		warm, digest := p.measure(shape, size, "warm", plans)
-		cold, again := p.measure(shape, size, "cold", plans)
-		if digest != expected || again != expected {
-			fmt.Fprintf(os.Stderr, "%s %d: the answers differ\n", shape, size)
-			os.Exit(1)
+		golang = append(golang, original.measure(plans))
+		for m, mode := range modes {
+			nanos, digest := p.measure(shape, size, mode, plans)
+			if digest != expected {
+				fmt.Fprintf(os.Stderr, "%s %d: the answers differ\n", shape, size)
+				os.Exit(1)
+			}
+			rust[m] = append(rust[m], nanos)
 		}
-		c.golang = append(c.golang, golang)
-		c.warm = append(c.warm, warm)
-		c.cold = append(c.cold, cold)
 	}
-	return c
+	return golang, rust
+}
+
+// againstSmaller compares Webster's method with KubeFed's planner on a tenth of the clusters.
+func againstSmaller(p peer, shape string, number int) (golang, rust []float64) {
+	in := newInput(shape, number, 1000)
+	for i := 0; i < 41; i++ {
+		golang = append(golang, in.measure(4))
+		nanos, _ := p.measure(shape, 10000, "webster", 4)
+		rust = append(rust, nanos)
+	}
+	return golang, rust
+}
+
+// againstKarmada compares Webster's method, which both sides have.
+func againstKarmada(karmada, p peer) string {
+	var text strings.Builder
+	text.WriteString(`Karmada v1.16.0, ` + "`AllocateWebsterSeats`" + `: ten replicas a cluster and no bounds, which it does not know. Random weights below
+2^40 (*votes*) do not tie; random weights below 11 (*ties*) do all the time, and there the rules differ: Karmada gives the
+replica to the cluster with fewer replicas, then to the smaller name, or the greater one for every other workload; here a
+hash of name and workload decides, so that the odd replicas of many workloads fall on different clusters. What is compared
+are therefore all replicas but those of the last quotient, and how many these are: on that much every rule for ties
+agrees, and it agreed everywhere.
+
+| weights | clusters | Go ns | Rust ns | ratio, least | ratio, median |
+| --- | ---: | ---: | ---: | ---: | ---: |
+`)
+	for _, shape := range votes {
+		for _, size := range sizes {
+			golang, rust := run(question{karmada, shape, size}, p, shape, size, "webster")
+			fmt.Fprintf(&text, "| %s | %d | %.0f | %.0f | %.1f | %.1f |\n", shape, size, least(golang), least(rust[0]),
+				least(golang)/least(rust[0]), median(golang)/median(rust[0]))
+			fmt.Fprintf(os.Stderr, "karmada %s %d: %.1f\n", shape, size, median(golang)/median(rust[0]))
+		}
+	}
+	return text.String()
 }
 
 func least(times []float64) float64 {
@@ -216,48 +280,88 @@ func geometric(values []float64) float64 {
 }
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: planner-peer RUST-BENCH OUTPUT-FOLDER")
+	if len(os.Args) != 3 && len(os.Args) != 4 {
+		fmt.Fprintln(os.Stderr, "usage: planner-peer RUST-BENCH OUTPUT-FOLDER [KARMADA-PEER]")
 		os.Exit(2)
 	}
-	p := startPeer(os.Args[1])
-	var rows strings.Builder
+	p := startPeer(os.Args[1], "peer")
+	var rows, small strings.Builder
 	var medians, colds []float64
 	lines := map[string][]float64{}
 	for number, shape := range shapes {
 		for _, size := range sizes {
-			c := run(p, shape, number, size)
-			byMedian := median(c.golang) / median(c.warm)
-			byMedianCold := median(c.golang) / median(c.cold)
+			golang, rust := run(newInput(shape, number, size), p, shape, size, "warm", "cold")
+			warm, cold := rust[0], rust[1]
+			byMedian, byMedianCold := median(golang)/median(warm), median(golang)/median(cold)
 			medians = append(medians, byMedian)
 			colds = append(colds, byMedianCold)
 			lines[shape] = append(lines[shape], byMedian)
 			fmt.Fprintf(&rows, "| %s | %d | %.0f | %.0f | %.0f | %.1f | %.1f | %.1f | %.1f |\n", shape, size,
-				least(c.golang), least(c.warm), least(c.cold),
-				least(c.golang)/least(c.warm), byMedian, least(c.golang)/least(c.cold), byMedianCold)
+				least(golang), least(warm), least(cold),
+				least(golang)/least(warm), byMedian, least(golang)/least(cold), byMedianCold)
 			fmt.Fprintf(os.Stderr, "%s %d: %.1f\n", shape, size, byMedian)
 		}
+		golang, rust := againstSmaller(p, shape, number)
+		fmt.Fprintf(&small, "| %s | %.0f | %.0f | %.2f | %.2f |\n", shape, least(golang), least(rust),
+			least(golang)/least(rust), median(golang)/median(rust))
 	}
-	text := fmt.Sprintf(`# Against KubeFed's planner
+	party := "Not measured: Karmada's module could not be had when this was written.\n"
+	if len(os.Args) == 4 {
+		party = againstKarmada(startPeer(os.Args[3]), p)
+	}
+	text := fmt.Sprintf(`# Against other planners
 
-Written by `+"`benches/peers/planner/run.sh`"+`: KubeFed v0.10.0's planner (%s) and `+"`compat`"+` in turn, on the same
-inputs, with equal answers. Times are the least of all batches, in nanoseconds per plan; ratios are Go over Rust, of the
-least times and of the medians. *Warm* reuses candidates and planner, as a controller does; *cold* makes the candidates and
-hashes their names in every plan. Every plan is for another workload, so that the clusters stand in another order.
+Written by `+"`benches/peers/planner/run.sh`"+`. The planners take turns on the same inputs, with equal answers. Times are the
+least of all batches, in nanoseconds per plan; ratios are Go over Rust, of the least times and of the medians. *Warm* reuses
+candidates and planner, as a controller does; *cold* makes the candidates and hashes their names in every plan. Every plan is
+for another workload, so that the clusters stand in another order.
 
-Machine: %s, load %s when it ended. Where the load exceeds the number of processors, absolute times are too long;
-since the two take turns, the ratios suffer less.
+Machine: %s, %s, load %s when it ended. Where the load exceeds the number of processors, absolute times are too long;
+since the planners take turns, the ratios suffer less. To compare clocks: a multiplication and an addition that wait for each
+other take %.2f ns here.
 
-Median ratio: geometric mean **%.1f** warm, %.1f cold; least %.1f warm, %.1f cold.
+## KubeFed's planner and `+"`compat`"+`
+
+KubeFed v0.10.0. Median ratio: geometric mean **%.1f** warm, %.1f cold; least %.1f warm, %.1f cold.
 
 ![median ratio by shape and number of clusters](planner-ratio.svg)
 
 | shape | clusters | Go ns | warm ns | cold ns | ratio, least | ratio, median | cold, least | cold, median |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-%s`, runtime.Version(), machine(), load(), geometric(medians), geometric(colds), least(medians), least(colds), rows.String())
+%s
+`+"`benches/peers/planner/differential.sh`"+` compares the answers of the two on random inputs of every family that
+`+"`tests/vectors`"+` names.
+
+## KubeFed's planner at 1,000 clusters and Webster's method at 10,000
+
+The same shapes; the answers are different by nature. Webster's plans carry their reasons. Shapes with capacities are planned
+twice, since a reason says how many more replicas would have gone there.
+
+| shape | Go ns, 1,000 | Rust ns, 10,000 | ratio, least | ratio, median |
+| --- | ---: | ---: | ---: | ---: |
+%s
+## Webster's method in Karmada and here
+
+%s`, machine(), runtime.Version(), load(), step(), geometric(medians), geometric(colds), least(medians), least(colds),
+		rows.String(), small.String(), party)
 	check(os.WriteFile(filepath.Join(os.Args[2], "peers.md"), []byte(text), 0o644))
 	check(os.WriteFile(filepath.Join(os.Args[2], "planner-ratio.svg"), []byte(plot(lines)), 0o644))
 	fmt.Print(text)
+}
+
+// step is the time of a multiplication and an addition that depend on each other: four cycles or five.
+func step() float64 {
+	const steps = 50_000_000
+	x := uint64(len(os.Args))
+	start := time.Now()
+	for i := 0; i < steps; i++ {
+		x = x*6364136223846793005 + 1442695040888963407
+	}
+	elapsed := time.Since(start)
+	if x == 0 {
+		fmt.Fprintln(os.Stderr, "a step that is not optimized away")
+	}
+	return float64(elapsed.Nanoseconds()) / steps
 }
 
 // plot draws the ratios over the sizes, both logarithmic.

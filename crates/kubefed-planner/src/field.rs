@@ -82,6 +82,9 @@ impl<'a> Field<'a> {
         seed: u64,
         memory: &'a mut Memory,
     ) -> (Self, &'a mut [u32]) {
+        memory.engine.claims_max = candidates.len();
+        memory.numbers.clear();
+        memory.numbers.reserve(candidates.len());
         memory.members.clear();
         memory.members.extend(0..candidates.len() as u32);
         memory.shares.clear();
@@ -131,23 +134,23 @@ impl<'a> Field<'a> {
         total: u64,
         weight: impl Fn(&Candidate<'_>, u32) -> u64,
     ) {
-        let candidates = self.candidates;
-        self.engine.claims.clear();
-        self.engine.claims.extend(members.iter().map(|&i| {
-            let (candidate, low) = (&candidates[i as usize], self.lows[i as usize]);
-            let high = self.highs[i as usize];
+        let (candidates, seed) = (self.candidates, self.seed);
+        let (lows, highs) = (&*self.lows, &*self.highs);
+        let claim = |slot: usize| {
+            let i = members[slot] as usize;
+            let (candidate, low, high) = (&candidates[i], lows[i], highs[i]);
             let weight = weight(candidate, high);
             Claim {
                 weight,
                 low,
                 high: if weight == 0 { low } else { high },
-                rank: candidate.name_digest ^ self.seed,
+                rank: candidate.name_digest ^ seed,
             }
-        }));
-        self.engine.divide(method, total, |a, b| {
-            let name = |slot: usize| candidates[members[slot] as usize].name;
-            name(a).cmp(name(b))
-        });
+        };
+        let name = |slot: usize| candidates[members[slot] as usize].name;
+        let tie = |a, b| name(a).cmp(name(b));
+        let engine = &mut *self.engine;
+        engine.divide(method, total, members.len(), claim, tie);
         for (&i, &share) in members.iter().zip(&self.engine.shares) {
             self.shares[i as usize] = share;
         }
@@ -156,6 +159,7 @@ impl<'a> Field<'a> {
     /// Saves the bounds of members until [`restore`](Self::restore).
     pub(crate) fn save(&mut self, members: &[u32]) -> Savepoint {
         let savepoint = Savepoint(self.saved.len());
+        self.saved.reserve(self.candidates.len());
         self.saved.extend(members.iter().map(|&index| Saved {
             index,
             low: self.lows[index as usize],

@@ -29,6 +29,39 @@ pub(crate) fn fnv1_lanes<const LANES: usize>(states: &[u32; LANES], bytes: &[u8]
     wide.map(|state| state as u32)
 }
 
+/// FNV-1 over certain bytes, for any number of states: one multiplication and one look-up each.
+///
+/// A byte is mixed into the low byte of the state only, and the low byte of a product is that of its
+/// factors. So what the mixing adds depends on nothing but the low byte of the state.
+pub(crate) struct Continuation {
+    factor: u32,
+    offsets: [u32; 256],
+}
+
+impl Continuation {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        let factor = bytes
+            .iter()
+            .fold(1, |factor: u32, _| factor.wrapping_mul(FNV1_PRIME));
+        let mut offsets = core::array::from_fn(|low| low as u32);
+        let (blocks, _) = offsets.as_chunks_mut::<16>();
+        for block in blocks {
+            let lows = *block;
+            *block = fnv1_lanes(block, bytes);
+            for (offset, low) in block.iter_mut().zip(lows) {
+                *offset = offset.wrapping_sub(low.wrapping_mul(factor));
+            }
+        }
+        Self { factor, offsets }
+    }
+
+    /// What [`fnv1`] gives for this state.
+    pub(crate) fn apply(&self, state: u32) -> u32 {
+        let offset = self.offsets[usize::from(state as u8)];
+        state.wrapping_mul(self.factor).wrapping_add(offset)
+    }
+}
+
 /// A 64-bit digest of a text: FNV-1a, then a finalizer that spreads every bit over the whole word.
 ///
 /// FNV alone is uneven on texts that differ in their last digits only, as names and keys do.
@@ -68,6 +101,8 @@ mod tests {
             assert_eq!(fnv1(state, key.as_bytes()), expected, "{name:?} {key:?}");
             let lanes = fnv1_lanes(&[state; 5], key.as_bytes());
             assert_eq!(lanes, [expected; 5], "{name:?} {key:?}");
+            let continued = Continuation::of(key.as_bytes()).apply(state);
+            assert_eq!(continued, expected, "{name:?} {key:?}");
         }
     }
 }

@@ -4,7 +4,7 @@ use core::cmp::Reverse;
 
 use crate::assignment::{Assignment, Limit, Plan, Reason, Summary};
 use crate::candidate::Candidate;
-use crate::demand::{Demand, Scarcity};
+use crate::demand::{Demand, Probe, Scarcity};
 use crate::engine::{Claim, Method};
 use crate::error::{Error, Kind};
 use crate::field::{Field, Memory};
@@ -69,9 +69,11 @@ impl Planner {
             total: demand.total.into(),
             seed: digest(demand.key),
         };
+        // Whether replicas are moved may depend on the key, so that it is reserved before.
+        self.kept.clear();
+        self.kept.reserve(candidates.len());
         let cut = self.divide(&task);
-        self.assign(&task, cut);
-        let summary = self.summarize(&task);
+        let summary = self.assign(&task, cut);
         Ok(Plan::new(&self.assignments, summary))
     }
 
@@ -79,6 +81,16 @@ impl Planner {
     fn check(&mut self, demand: &Demand<'_>, candidates: &[Candidate<'_>]) -> Result<(), Error> {
         if candidates.is_empty() {
             return Err(Kind::NoCandidates.into());
+        }
+        // Most plans are for the clusters of the plan before, and nothing is wrong with them.
+        let mut well = candidates.len() == self.distinct.len();
+        for (candidate, &known) in candidates.iter().zip(&self.distinct) {
+            well &= candidate.name_digest == known;
+            well &= candidate.minimum <= candidate.maximum;
+            well &= demand.lower_minima | (candidate.minimum <= candidate.room());
+        }
+        if well {
+            return Ok(());
         }
         for candidate in candidates {
             let (minimum, maximum) = (candidate.minimum, candidate.maximum);
@@ -105,9 +117,6 @@ impl Planner {
     /// Names whose digests differ differ; these are sorted only when the candidates have changed.
     fn check_names(&mut self, candidates: &[Candidate<'_>]) -> Result<(), Error> {
         let digests = candidates.iter().map(|candidate| candidate.name_digest);
-        if digests.clone().eq(self.distinct.iter().copied()) {
-            return Ok(());
-        }
         self.sorted.clear();
         self.sorted.extend(digests.clone());
         self.sorted.sort_unstable();
@@ -180,22 +189,21 @@ impl Planner {
         self.kept.clone_from(shares);
         let tie = |a: usize, b: usize| task.candidates[a].name.cmp(task.candidates[b].name);
         for (adding, part) in [(false, taken), (true, added)] {
-            engine.claims.clear();
-            engine
-                .claims
-                .extend(self.kept.iter().zip(&self.ideal).zip(task.candidates).map(
-                    |((&kept, &ideal), candidate)| {
-                        let (from, to) = if adding { (kept, ideal) } else { (ideal, kept) };
-                        let amiss = to.saturating_sub(from);
-                        Claim {
-                            weight: amiss.into(),
-                            low: 0,
-                            high: amiss,
-                            rank: candidate.name_digest ^ task.seed,
-                        }
-                    },
-                ));
-            engine.divide(Method::Webster, part, tie);
+            let claim = |i: usize| {
+                let (kept, ideal) = (self.kept[i], self.ideal[i]);
+                let amiss = if adding {
+                    ideal.saturating_sub(kept)
+                } else {
+                    kept.saturating_sub(ideal)
+                };
+                Claim {
+                    weight: amiss.into(),
+                    low: 0,
+                    high: amiss,
+                    rank: task.candidates[i].name_digest ^ task.seed,
+                }
+            };
+            engine.divide(Method::Webster, part, self.kept.len(), claim, tie);
             for (share, &moved) in shares.iter_mut().zip(&engine.shares) {
                 *share = if adding {
                     *share + moved
@@ -206,122 +214,107 @@ impl Planner {
         }
     }
 
-    /// Gives every assignment its reason.
-    fn assign(&mut self, task: &Task<'_>, cut: bool) {
+    /// Gives every assignment its reason. Returns what they come to.
+    fn assign(&mut self, task: &Task<'_>, cut: bool) -> Summary {
+        let Memory { shares, marks, .. } = &self.memory;
+        let mut summary = Summary::default();
         self.assignments.clear();
-        let shares = self
-            .memory
-            .shares
-            .iter()
-            .zip(&self.ideal)
-            .zip(&self.memory.marks);
-        let mut full = false;
-        let assignments =
-            task.candidates
-                .iter()
-                .zip(shares)
-                .map(|(candidate, ((&x, &ideal), &mark))| {
-                    let reason = if cut && x < candidate.minimum {
-                        Reason::new(Limit::MinimumCut, candidate.minimum)
-                    } else {
-                        reason(candidate, x, ideal, mark)
-                    };
-                    full |= reason.limit == Limit::Capacity;
-                    Assignment {
-                        replicas: x,
-                        overflow: 0,
-                        reason,
-                    }
-                });
-        self.assignments.extend(assignments);
-        if full && !cut {
+        let answers = shares.iter().zip(&self.ideal).zip(marks);
+        let answers = task.candidates.iter().zip(answers);
+        self.assignments
+            .extend(answers.map(|(candidate, ((&x, &ideal), &mark))| {
+                let reason = reason(candidate, x, ideal, mark, cut);
+                summary.add(x, candidate.current, reason.limit);
+                Assignment {
+                    replicas: x,
+                    overflow: 0,
+                    reason,
+                }
+            }));
+        let asked = match task.demand.strategy {
+            Strategy::Duplicate(_) => task.total * task.candidates.len() as u64,
+            _ => task.total,
+        };
+        summary.unplaced = asked.saturating_sub(summary.placed);
+        if summary.at_capacity > 0 && !cut {
             self.want(task);
         }
+        summary
     }
 
     /// Plans again as if there were no capacities, to say what they keep out.
     fn want(&mut self, task: &Task<'_>) {
         task.bound(&mut self.memory, Bounds::NoCapacity);
         task.run(&mut self.memory);
-        let unlimited = self.memory.shares.iter().zip(task.candidates);
-        for (assignment, (&share, candidate)) in self.assignments.iter_mut().zip(unlimited) {
-            if let (Limit::Capacity, Some(capacity)) = (assignment.reason.limit, candidate.capacity)
-            {
-                let wanted = share.saturating_sub(assignment.replicas);
-                assignment.reason.wanted = wanted;
-                assignment.overflow = task.demand.probe.overflow(wanted, capacity);
-            }
+        for (assignment, &share) in self.assignments.iter_mut().zip(&self.memory.shares) {
+            let wanted = share.saturating_sub(assignment.replicas);
+            let full = assignment.reason.limit == Limit::Capacity;
+            assignment.reason.wanted = if full { wanted } else { 0 };
         }
-    }
-
-    fn summarize(&self, task: &Task<'_>) -> Summary {
-        let mut summary = Summary::default();
-        for (assignment, candidate) in self.assignments.iter().zip(task.candidates) {
-            let (replicas, current) = (assignment.replicas, candidate.current);
-            summary.placed += u64::from(replicas);
-            summary.started += u64::from(replicas.saturating_sub(current));
-            summary.stopped += u64::from(current.saturating_sub(replicas));
-            match assignment.reason.limit {
-                Limit::Capacity | Limit::MinimumLowered => summary.at_capacity += 1,
-                Limit::Maximum => summary.at_maximum += 1,
-                Limit::Unweighted => summary.unweighted += 1,
-                Limit::Group(_) => summary.in_limited_group += 1,
-                _ => {}
-            }
+        if task.demand.probe == Probe::None {
+            return;
         }
-        let asked = match task.demand.strategy {
-            Strategy::Duplicate(_) => task.total * task.candidates.len() as u64,
-            _ => task.total,
-        };
-        summary.unplaced = asked.saturating_sub(summary.placed);
-        summary
-    }
-}
-
-impl Reason {
-    const fn new(limit: Limit, bound: u32) -> Self {
-        Self {
-            limit,
-            bound,
-            wanted: 0,
+        for (assignment, candidate) in self.assignments.iter_mut().zip(task.candidates) {
+            let capacity = candidate.capacity.unwrap_or(u32::MAX);
+            let wanted = assignment.reason.wanted;
+            assignment.overflow = task.demand.probe.overflow(wanted, capacity);
         }
     }
 }
 
-/// Which rule bound `x`, given the ideal share and what the strategy says.
-fn reason(candidate: &Candidate<'_>, x: u32, ideal: u32, mark: Limit) -> Reason {
+impl Summary {
+    fn add(&mut self, replicas: u32, current: u32, limit: Limit) {
+        self.placed += u64::from(replicas);
+        self.started += u64::from(replicas.saturating_sub(current));
+        self.stopped += u64::from(current.saturating_sub(replicas));
+        // Sums, since branches on limits are hard to foresee.
+        let full = matches!(limit, Limit::Capacity | Limit::MinimumLowered);
+        self.at_capacity += u32::from(full);
+        self.at_maximum += u32::from(limit == Limit::Maximum);
+        self.unweighted += u32::from(limit == Limit::Unweighted);
+        self.in_limited_group += u32::from(matches!(limit, Limit::Group(_)));
+    }
+}
+
+/// Which rule bound `x`, given the ideal share, what the strategy says, and whether minima were cut.
+///
+/// Of the rules that apply the last one wins. So written it compiles to moves on conditions, where
+/// branches would be hard to foresee.
+fn reason(candidate: &Candidate<'_>, x: u32, ideal: u32, mark: Limit, cut: bool) -> Reason {
     let Candidate {
         minimum, maximum, ..
     } = *candidate;
-    if x < minimum {
-        return Reason::new(Limit::MinimumLowered, minimum);
-    }
-    match candidate.capacity {
-        Some(capacity) if x >= capacity && capacity <= maximum => {
-            return Reason::new(Limit::Capacity, capacity);
-        }
-        _ if x >= maximum => return Reason::new(Limit::Maximum, maximum),
-        _ => {}
-    }
-    if x > ideal {
-        Reason::new(Limit::Kept, x - ideal)
-    } else if x < ideal {
-        Reason::new(Limit::Waiting, ideal - x)
-    } else if candidate.weight == 0 {
-        Reason::new(Limit::Unweighted, minimum)
-    } else if mark != Limit::Share {
-        Reason::new(
-            mark,
-            if mark == Limit::Tier {
-                candidate.tier
-            } else {
-                x
-            },
-        )
-    } else if x == minimum && minimum > 0 {
-        Reason::new(Limit::Minimum, minimum)
+    let room = candidate.capacity.unwrap_or(u32::MAX);
+    let known = candidate.capacity.is_some();
+    let marked = if mark == Limit::Tier {
+        candidate.tier
     } else {
-        Reason::new(Limit::Share, x)
+        x
+    };
+    let short = if cut {
+        Limit::MinimumCut
+    } else {
+        Limit::MinimumLowered
+    };
+    let rules = [
+        (x == minimum && minimum > 0, Limit::Minimum, minimum),
+        (mark != Limit::Share, mark, marked),
+        (candidate.weight == 0, Limit::Unweighted, minimum),
+        (x < ideal, Limit::Waiting, ideal.wrapping_sub(x)),
+        (x > ideal, Limit::Kept, x.wrapping_sub(ideal)),
+        (x >= maximum, Limit::Maximum, maximum),
+        (known && x >= room && room <= maximum, Limit::Capacity, room),
+        (x < minimum, short, minimum),
+    ];
+    let (mut limit, mut bound) = (Limit::Share, x);
+    for (applies, rule, number) in rules {
+        limit = if applies { rule } else { limit };
+        bound = if applies { number } else { bound };
+    }
+    Reason {
+        limit,
+        bound,
+        wanted: 0,
     }
 }
 

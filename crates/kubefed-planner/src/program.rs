@@ -9,7 +9,7 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 use std::{format, writeln};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -44,7 +44,8 @@ pub struct Options {
     /// kubefed, static, dynamic, aggregated, tiered, spread or duplicate
     #[arg(long, short)]
     strategy: Option<String>,
-    /// How many running replicas may be stopped for balance: a number, or "unlimited"
+    /// How many running replicas may be stopped for balance: a number, or "unlimited" (the default);
+    /// for kubefed every number means no rebalance
     #[arg(long)]
     moves: Option<String>,
     /// Say what would give each cluster one replica more
@@ -100,9 +101,9 @@ pub fn run(
 /// A line of the vectors.
 #[derive(Deserialize, Serialize)]
 struct Line {
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     id: Value,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     shape: Value,
     total: i64,
     #[serde(default)]
@@ -210,7 +211,7 @@ impl Planners {
                     .iter()
                     .map(|name| line.cluster(&preferences, name));
                 let workload = Workload {
-                    total: u32::try_from(line.total).context("total")?,
+                    total: count(line.total).context("total")?,
                     key: line.key.clone(),
                     strategy: None,
                     moves: if line.rebalance { None } else { Some(0) },
@@ -218,6 +219,9 @@ impl Planners {
                 };
                 if workload.clusters.is_empty() {
                     return Ok(Default::default());
+                }
+                if workload.clusters.len() < line.clusters.len() {
+                    bail!("a cluster is given twice");
                 }
                 // Capacities of lines are observed, not configured.
                 let demand = workload.demand(options)?.lower_minima();
@@ -254,20 +258,31 @@ impl Line {
         }
     }
 
-    /// A cluster for our own strategies, which refuse what makes no sense.
+    /// A cluster for our own strategies, which refuse what makes no sense. One that no preference names
+    /// takes no part.
     fn cluster(&self, preferences: &Preferences<'_>, name: &str) -> Result<(String, Cluster)> {
-        // A cluster that no preference names takes no part.
-        let preference = serde_json::to_value(preferences.of(name).unwrap_or_default())?;
-        let mut cluster: Cluster =
-            serde_json::from_value(preference).with_context(|| format!("cluster {name:?}"))?;
-        let count = |counts: &Counts| {
-            let count = counts.get(name).copied().map(u32::try_from).transpose();
-            count.with_context(|| format!("cluster {name:?}"))
+        let preference = preferences.of(name).unwrap_or_default();
+        let count = |what: &str, number: Option<i64>| {
+            let number = number.map(count).transpose();
+            number.with_context(|| format!("cluster {name:?}: {what}"))
         };
-        cluster.current = count(&self.current)?.unwrap_or(0);
-        cluster.capacity = count(&self.capacity)?;
+        let weight = u64::try_from(preference.weight)
+            .map_err(|_| anyhow!("cluster {name:?}: weight is negative"))?;
+        let cluster = Cluster {
+            weight,
+            min: count("min", Some(preference.minimum))?.unwrap_or(0),
+            max: count("max", preference.maximum)?,
+            current: count("current", self.current.get(name).copied())?.unwrap_or(0),
+            capacity: count("capacity", self.capacity.get(name).copied())?,
+            ..Cluster::default()
+        };
         Ok((name.to_owned(), cluster))
     }
+}
+
+fn count(number: i64) -> Result<u32> {
+    let most = u32::MAX;
+    u32::try_from(number).map_err(|_| anyhow!("{number} is not between 0 and {most}"))
 }
 
 /// What a file holds.
@@ -354,7 +369,8 @@ impl Workload {
             Some(path) => {
                 let text = std::fs::read_to_string(path);
                 let text = text.with_context(|| path.display().to_string())?;
-                serde_saphyr::from_str(&text).with_context(|| path.display().to_string())?
+                let read = serde_saphyr::from_str(&text);
+                read.map_err(|error| anyhow!("{}: {error}", path.display()))?
             }
             None => Self::default(),
         };
@@ -362,7 +378,7 @@ impl Workload {
             let (name, fields) = text.split_once(',').unwrap_or((text, ""));
             let fields = format!("{{{}}}", fields.replace('=', ": "));
             let cluster = serde_saphyr::from_str(&fields);
-            let cluster = cluster.with_context(|| format!("--cluster {text}"))?;
+            let cluster = cluster.map_err(|error| anyhow!("--cluster {text}: {error}"))?;
             if workload.clusters.insert(name.to_owned(), cluster).is_some() {
                 bail!("cluster {name:?} is given twice");
             }

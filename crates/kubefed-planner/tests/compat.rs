@@ -17,9 +17,7 @@ use proptest::prelude::*;
 #[track_caller]
 fn check(planner: &mut Planner, case: &Case) -> Option<Vec<(i64, i64)>> {
     let candidates = case.candidates();
-    let demand = Demand::new(case.total)
-        .rebalance(case.rebalance)
-        .key(&case.key);
+    let demand = case.demand();
     let expected = kubefed::plan(case.total, case.rebalance, &case.key, &case.clusters, 5_000)?;
     let answer = planner
         .plan(&demand, &candidates)
@@ -58,6 +56,11 @@ struct Case {
 }
 
 impl Case {
+    fn demand(&self) -> Demand<'_> {
+        let demand = Demand::new(self.total).rebalance(self.rebalance);
+        demand.key(&self.key)
+    }
+
     fn candidates(&self) -> Vec<Candidate<'_>> {
         self.clusters.iter().map(candidate).collect()
     }
@@ -68,10 +71,9 @@ impl Case {
             let mut words = words.split_whitespace();
             let mut cluster = Cluster {
                 name: words.next().unwrap().to_owned(),
-                preference: Some((0, None, 0)),
                 ..Cluster::default()
             };
-            let preference = cluster.preference.as_mut().unwrap();
+            let (mut preference, mut listed) = ((0, None, 0), true);
             for word in words {
                 let (letter, value) = word.split_at(1);
                 match letter {
@@ -80,16 +82,19 @@ impl Case {
                     "M" => preference.1 = Some(number(value)),
                     "r" => cluster.current = Some(number(value)),
                     "c" => cluster.capacity = Some(number(value)),
+                    "-" => listed = false,
                     _ => panic!("{word}"),
                 }
             }
+            cluster.preference = listed.then_some(preference);
             cluster
         };
+        let clusters = text.split(',').filter(|words| !words.is_empty());
         Self {
             total,
             rebalance,
             key: String::new(),
-            clusters: text.split(',').map(cluster).collect(),
+            clusters: clusters.map(cluster).collect(),
         }
     }
 
@@ -124,8 +129,8 @@ const FAMILIES: [Sizes; 7] = [
         lowest: 0,
     },
     Sizes {
-        clusters: 400,
-        total: 5_000,
+        clusters: 1_500,
+        total: 9_000,
         weight: 100,
         lowest: 0,
     },
@@ -156,7 +161,23 @@ const FAMILIES: [Sizes; 7] = [
 ];
 
 fn cases() -> impl Strategy<Value = Case> {
-    prop::sample::select(&FAMILIES[..]).prop_flat_map(|sizes| {
+    cases_of(&FAMILIES)
+}
+
+/// Cases with nothing negative and no minimum above its maximum.
+fn ordinary() -> impl Strategy<Value = Case> {
+    cases_of(&FAMILIES[..5]).prop_map(|mut case| {
+        for cluster in &mut case.clusters {
+            if let Some((minimum, Some(maximum), _)) = &mut cluster.preference {
+                *maximum = *minimum.max(maximum);
+            }
+        }
+        case
+    })
+}
+
+fn cases_of(families: &'static [Sizes]) -> impl Strategy<Value = Case> {
+    prop::sample::select(families).prop_flat_map(|sizes| {
         let each = sizes.total / (sizes.clusters as i64 / 4).max(1);
         let count = move || sizes.lowest..=each.max(sizes.lowest + 1);
         let limits = (
@@ -194,6 +215,51 @@ fn cases() -> impl Strategy<Value = Case> {
     })
 }
 
+impl Cluster {
+    fn minimum(&self) -> i64 {
+        let (minimum, ..) = self.preference.unwrap_or_default();
+        minimum.min(self.capacity.unwrap_or(i64::MAX))
+    }
+
+    /// The maximum or the capacity, whichever is smaller.
+    fn room(&self) -> i64 {
+        let (_, maximum, _) = self.preference.unwrap_or_default();
+        let limits = [maximum, self.capacity].into_iter().flatten();
+        limits.min().unwrap_or(i64::MAX)
+    }
+
+    /// What keeps running if nothing forces it to stop.
+    fn keep(&self) -> i64 {
+        let known = self.preference.and(self.current);
+        known.map_or(0, |current| current.min(self.room()))
+    }
+}
+
+/// The replicas of a case, by the planner alone: the plain loop may take too long.
+fn replicas(case: &Case) -> Vec<i64> {
+    let (replicas, _) = answer(case);
+    replicas
+}
+
+/// Replicas and overflow.
+fn answer(case: &Case) -> (Vec<i64>, Vec<i64>) {
+    let mut planner = Planner::new();
+    let plan = planner.plan(&case.demand(), &case.candidates()).unwrap();
+    plan.iter().map(|a| (a.replicas, a.overflow)).unzip()
+}
+
+/// What a cluster with this room runs of what is asked for, and what the original's controller then
+/// knows of its capacity: something only where replicas wait.
+fn observe(cluster: &mut Cluster, asked: i64, room: i64) {
+    cluster.current = Some(asked.min(room));
+    cluster.capacity = (asked > room).then_some(room);
+}
+
+/// Positive numbers of every length in bits.
+fn up_to(most: i64) -> impl Strategy<Value = i64> {
+    (0..most.ilog2() + 1).prop_flat_map(move |bits| (1 << bits)..=(2 << bits).min(most))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 400,
@@ -228,10 +294,10 @@ proptest! {
     }
 
     #[test]
-    fn running_nearly_everything_ends_soon(
-        running in 1_i64..1_000_000_000,
-        weights in prop::collection::vec(1_i64..2_000_000_000, 2..6),
-        missing in 1_i64..100_000,
+    fn running_nearly_everything_takes_rounds_as_the_root_of_what_is_missing(
+        running in up_to(1_000_000_000),
+        weights in prop::collection::vec(up_to(2_000_000_000), 2..6),
+        missing in up_to(i32::MAX.into()),
     ) {
         // The plain loop would need up to as many rounds as replicas run.
         let names: Vec<_> = (0..weights.len()).map(|i| format!("c{i}")).collect();
@@ -240,27 +306,126 @@ proptest! {
             if i > 0 { candidate.current(running) } else { candidate }
         }).collect();
         let total = running * (weights.len() as i64 - 1) + missing;
-        let mut planner = Planner::new().visits_max(1 << 26);
+        let rounds_max = 32 * missing.unsigned_abs().isqrt() + 512;
+        let mut planner = Planner::new().visits_max(rounds_max * weights.len() as u64);
         let plan = planner.plan(&Demand::new(total), &candidates).expect("skipped rounds are cheap");
         prop_assert_eq!(plan.iter().map(|a| a.replicas).sum::<i64>(), total);
     }
 
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 120,
+        failure_persistence: None,
+        ..Default::default()
+    })]
+
     #[test]
-    fn all_that_can_be_placed_is_placed(case in cases().prop_filter("ordinary", |case| {
-        case.total >= 0 && case.total < 1 << 40 && case.clusters.iter().all(|c| {
-            let (min, max, weight) = c.preference.unwrap_or_default();
-            min >= 0 && weight >= 0 && max.unwrap_or(i64::MAX) >= min && c.capacity.unwrap_or(0) >= 0
-        })
-    })) {
-        let answer = check(&mut Planner::new(), &Case { rebalance: true, ..case.clone() });
-        let Some(answer) = answer else { return Ok(()) };
-        let reach: i128 = case.clusters.iter().filter_map(|c| {
-            let (min, max, weight) = c.preference?;
-            let cap = c.capacity.unwrap_or(i64::MAX);
-            Some(i128::from(if weight > 0 { max.unwrap_or(i64::MAX).min(cap) } else { min.min(cap) }))
+    fn all_that_can_be_placed_is_placed(case in ordinary()) {
+        let case = Case { rebalance: true, ..case };
+        let reach: i128 = case.clusters.iter().map(|cluster| {
+            let positive = cluster.preference.is_some_and(|(_, _, weight)| weight > 0);
+            i128::from(if positive { cluster.room() } else { cluster.minimum() })
         }).sum();
-        let placed: i128 = answer.iter().map(|a| i128::from(a.0)).sum();
+        let placed: i128 = replicas(&case).iter().copied().map(i128::from).sum();
         prop_assert_eq!(placed, reach.min(i128::from(case.total)));
+    }
+
+    #[test]
+    fn bounds_hold_and_minima_as_far_as_the_total_lasts(case in ordinary()) {
+        let minima: i64 = case.clusters.iter().map(Cluster::minimum).sum();
+        for (cluster, replicas) in case.clusters.iter().zip(replicas(&case)) {
+            prop_assert!(replicas <= cluster.room(), "{:?} {}", cluster, replicas);
+            prop_assert!(minima > case.total || replicas >= cluster.minimum(), "{:?} {}", cluster, replicas);
+        }
+    }
+
+    #[test]
+    fn a_cluster_without_weight_or_minimum_changes_nothing(case in ordinary(), capacity in option::of(0..9_i64)) {
+        let mut expected = answer(&case);
+        let mut more = case.clone();
+        more.clusters.push(Cluster {
+            name: "guest".into(), preference: Some((0, None, 0)), current: None, capacity,
+        });
+        expected.0.push(0);
+        expected.1.push(0);
+        prop_assert_eq!(answer(&more), expected);
+    }
+
+    #[test]
+    fn with_rebalance_no_raised_limit_means_fewer_replicas(
+        case in ordinary(), chosen in any::<prop::sample::Index>(), more in 1..20_i64, capacity in any::<bool>(),
+    ) {
+        prop_assume!(!case.clusters.is_empty());
+        let case = Case { rebalance: true, ..case };
+        let chosen = chosen.index(case.clusters.len());
+        let before = replicas(&case)[chosen];
+        let mut raised = case.clone();
+        let cluster = &mut raised.clusters[chosen];
+        if capacity {
+            cluster.capacity = cluster.capacity.map(|capacity| capacity + more);
+        } else if let Some((_, Some(maximum), _)) = &mut cluster.preference {
+            *maximum += more;
+        }
+        prop_assert!(replicas(&raised)[chosen] >= before);
+    }
+
+    #[test]
+    fn scaling_all_weights_of_kubefeds_rule_changes_nothing(case in ordinary(), factor in 2..100_i64) {
+        // Short enough that nothing wraps.
+        let by = |factor: i64| {
+            let mut case = case.clone();
+            for cluster in &mut case.clusters {
+                cluster.preference = cluster.preference.map(|(minimum, maximum, weight)| {
+                    (minimum, maximum, weight % (1 << 30) * factor)
+                });
+            }
+            case
+        };
+        let (case, scaled) = (by(1), by(factor));
+        prop_assert_eq!(answer(&scaled), answer(&case));
+    }
+
+    #[test]
+    fn without_rebalance_what_runs_stops_only_for_minima_limits_and_the_total(case in ordinary()) {
+        let needed: i64 = case.clusters.iter().map(|c| c.keep().max(c.minimum())).sum();
+        let case = Case { rebalance: false, total: case.total.max(needed), ..case };
+        for (cluster, replicas) in case.clusters.iter().zip(replicas(&case)) {
+            prop_assert!(replicas >= cluster.keep(), "{:?} {}", cluster, replicas);
+        }
+    }
+
+    #[test]
+    fn without_rebalance_the_answer_is_that_of_its_answer(case in ordinary()) {
+        let mut case = Case { rebalance: false, ..case };
+        let first = replicas(&case);
+        for (cluster, &replicas) in case.clusters.iter_mut().zip(&first) {
+            cluster.current = Some(replicas);
+        }
+        prop_assert_eq!(replicas(&case), first);
+    }
+
+    #[test]
+    fn with_rebalance_and_without_minima_capacities_are_learnt_in_five_passes(
+        case in cases_of(&FAMILIES[..1]), rooms in prop::collection::vec(option::of(0..30_i64), 6),
+    ) {
+        let mut case = Case { rebalance: true, ..case };
+        for cluster in &mut case.clusters {
+            let (_, _, weight) = cluster.preference.unwrap_or_default();
+            cluster.preference = Some((0, None, weight));
+            (cluster.current, cluster.capacity) = (None, None);
+        }
+        let mut pass = || {
+            let (replicas, overflow) = answer(&case);
+            let asked: Vec<_> = replicas.iter().zip(overflow).map(|(r, o)| r + o).collect();
+            for ((cluster, &room), &asked) in case.clusters.iter_mut().zip(&rooms).zip(&asked) {
+                observe(cluster, asked, room.unwrap_or(i64::MAX));
+            }
+            asked
+        };
+        let settled = (0..5).map(|_| pass()).last();
+        prop_assert_eq!(Some(pass()), settled);
     }
 }
 
@@ -309,6 +474,231 @@ fn ties_astride_a_split_are_ordered_by_name() {
             words.extend(others);
             let case = Case::parse(&words.join(","), total, true);
             assert_eq!(case.replicas().iter().sum::<i64>(), total, "{hash:x}");
+        }
+    }
+}
+
+/// Clusters, total, rebalance (none where both give the same), key, plan and overflow. Letters as in
+/// [`Case::parse`]; a cluster without any is one that no preference names.
+type Example = (
+    &'static str,
+    i64,
+    Option<bool>,
+    &'static str,
+    &'static [i64],
+    &'static [i64],
+);
+
+/// The examples of the specification. Without a key, clusters of one weight are served from the last letter.
+const EXAMPLES: &[Example] = &[
+    ("A w1,B w1,C w1", 50, None, "", &[16, 17, 17], &[0, 0, 0]),
+    ("A w1,B w1", 50, None, "", &[25, 25], &[0, 0]),
+    ("A w1,B w1", 1, None, "", &[0, 1], &[0, 0]),
+    ("A w1,B w1,C w1,D w1", 1, None, "", &[0, 0, 0, 1], &[0; 4]),
+    ("", 1, None, "", &[], &[]),
+    (
+        "A w1,B w1,C w1 r30",
+        50,
+        Some(false),
+        "",
+        &[10, 10, 30],
+        &[0; 3],
+    ),
+    ("A w1 r30,B w1", 50, Some(false), "", &[30, 20], &[0; 2]),
+    ("A w1 r0,B w1 r8", 15, Some(false), "", &[7, 8], &[0; 2]),
+    ("A w1 r7,B w1 r8", 15, Some(false), "", &[7, 8], &[0; 2]),
+    (
+        "A w1 r300000,B w1",
+        500_000,
+        Some(false),
+        "",
+        &[300_000, 200_000],
+        &[0; 2],
+    ),
+    ("A w1 r10,B w1 r70", 50, Some(false), "", &[0, 50], &[0; 2]),
+    ("A w1 r30,B w1", 1, Some(false), "", &[1, 0], &[0; 2]),
+    ("A w1 r10,B w1 r20", 50, Some(false), "", &[25, 25], &[0; 2]),
+    (
+        "A w1,B w1,C w1 c10",
+        50,
+        Some(true),
+        "",
+        &[20, 20, 10],
+        &[0, 0, 7],
+    ),
+    ("B w1 c10,C -", 50, Some(true), "", &[10, 0], &[40, 0]),
+    (
+        "A w1,B w2 c10,C -",
+        60,
+        Some(true),
+        "",
+        &[50, 10, 0],
+        &[0, 30, 0],
+    ),
+    (
+        "A w10000 M10,B w1,C w1 M21 c10,D w1 M10",
+        71,
+        Some(true),
+        "",
+        &[10, 41, 10, 10],
+        &[0, 0, 11, 0],
+    ),
+    (
+        "A w1 c10,B w1 c10,C -",
+        60,
+        Some(false),
+        "",
+        &[10, 10, 0],
+        &[20, 20, 0],
+    ),
+    (
+        "A w1,B w5 c10,C -",
+        60,
+        Some(false),
+        "",
+        &[50, 10, 0],
+        &[0; 3],
+    ),
+    (
+        "A m20,B m20 c10,C m20",
+        50,
+        Some(false),
+        "",
+        &[20, 10, 20],
+        &[0; 3],
+    ),
+    (
+        "A m20 w1,B m20 w1 c10",
+        60,
+        Some(true),
+        "",
+        &[50, 10],
+        &[0, 15],
+    ),
+    ("A m2,B m2,C m2", 50, Some(false), "", &[2, 2, 2], &[0; 3]),
+    (
+        "A m20,B m20,C m20",
+        50,
+        Some(false),
+        "",
+        &[10, 20, 20],
+        &[0; 3],
+    ),
+    (
+        "A m100 w1,B m20,C m20",
+        50,
+        Some(false),
+        "",
+        &[50, 0, 0],
+        &[0; 3],
+    ),
+    (
+        "A m10 w1 M12,B m10 w1 M12,C m10 w1 M12",
+        50,
+        Some(false),
+        "",
+        &[12, 12, 12],
+        &[0; 3],
+    ),
+    ("A M2,B M2,C M2", 50, Some(false), "", &[0, 0, 0], &[0; 3]),
+    (
+        "A w10000 M10,B w1,C w1 M21,D w1 M10,E w1",
+        91,
+        Some(false),
+        "",
+        &[10, 25, 21, 10, 25],
+        &[0; 5],
+    ),
+    (
+        "A w1 m4 M6,B w2 m4 M8,C -",
+        9,
+        Some(false),
+        "",
+        &[4, 5, 0],
+        &[0; 3],
+    ),
+    (
+        "cluster1 w2 m2 M6,cluster2 w3 m4 M8",
+        10,
+        Some(true),
+        "",
+        &[3, 7],
+        &[0; 2],
+    ),
+    ("A w1,C w1 M20", 50, Some(false), "", &[30, 20], &[0; 2]),
+    (
+        "A w1000000 c40,B w1,C w1",
+        50,
+        Some(false),
+        "",
+        &[40, 5, 5],
+        &[0; 3],
+    ),
+    (
+        "A w1,B w1,C w1",
+        50,
+        Some(true),
+        "ns/web",
+        &[17, 17, 16],
+        &[0; 3],
+    ),
+    ("A w1,B w1,C w1", 4, Some(true), "", &[0, 2, 2], &[0; 3]),
+    (
+        "A w1,B w1,C w1,D w1",
+        9,
+        Some(true),
+        "",
+        &[0, 3, 3, 3],
+        &[0; 4],
+    ),
+    ("A w0 r4,B w1", 10, Some(false), "", &[4, 6], &[0; 2]),
+    ("A w1 m5 M2", 5, Some(true), "", &[5], &[0]),
+    ("A w1 m5 M2,B w1", 6, Some(true), "", &[2, 4], &[0; 2]),
+    ("A w1 c-2,B w1", 10, Some(true), "", &[-2, 12], &[6, 0]),
+    ("A w1 m1 c0,B w2 c0", 1, Some(false), "", &[0, 0], &[1, 1]),
+    ("A w1 r10,B w1 r70", 20, Some(false), "", &[0, 20], &[0; 2]),
+    (
+        "A w1 r20,B w1,C w1 c6",
+        50,
+        Some(false),
+        "",
+        &[21, 23, 6],
+        &[0; 3],
+    ),
+    // The layouts of the original's end-to-end tests.
+    ("cluster1 w1,cluster2 w1", 4, None, "", &[2, 2], &[0; 2]),
+    ("cluster1 w2,cluster2 w1", 6, None, "", &[4, 2], &[0; 2]),
+    (
+        "cluster1 w2 m3,cluster2 w1 m3",
+        6,
+        None,
+        "",
+        &[3, 3],
+        &[0; 2],
+    ),
+    ("cluster1 w2 m3", 6, None, "", &[6], &[0]),
+    // Minima come before what runs.
+    ("A w1 r10,B w2 m4", 10, Some(false), "", &[6, 4], &[0; 2]),
+    // A negative total goes to the first one.
+    ("A w1,B w2", -3, None, "", &[0, -3], &[0; 2]),
+    // A negative weight.
+    ("A w-1 r2,B w3", 5, Some(false), "", &[2, 3], &[0; 2]),
+];
+
+#[test]
+fn the_worked_examples_are_reproduced() {
+    for &(text, total, rebalance, key, plan, overflow) in EXAMPLES {
+        let both = [true, false];
+        let values = both
+            .iter()
+            .filter(|&&value| rebalance.is_none_or(|only| only == value));
+        for &rebalance in values {
+            let mut case = Case::parse(text, total, rebalance);
+            case.key = key.into();
+            let answer = check(&mut Planner::new(), &case).unwrap();
+            let (replicas, beyond): (Vec<_>, Vec<_>) = answer.into_iter().unzip();
+            assert_eq!(replicas, plan, "{text}");
+            assert_eq!(beyond, overflow, "{text}");
         }
     }
 }
@@ -383,10 +773,44 @@ fn the_originals_weaknesses_are_reproduced() {
         let case = Case::parse(text, *total, *rebalance);
         assert_eq!(case.replicas(), *expected, "{rule}: {text}");
     }
-    let hundred: Vec<_> = (0..100).map(|i| format!("c{i} w1")).collect();
-    let replicas = Case::parse(&hundred.join(","), 801, true).replicas();
-    let count = |n| replicas.iter().filter(|&&replicas| replicas == n).count();
-    assert_eq!((count(9), count(0)), (89, 11));
+    let equal = |clusters: usize, total: i64| {
+        let clusters: Vec<_> = (0..clusters).map(|i| format!("c{i} w1")).collect();
+        let mut replicas = Case::parse(&clusters.join(","), total, true).replicas();
+        replicas.sort_unstable();
+        let count = |n| replicas.iter().filter(|&&replicas| replicas == n).count();
+        (count(0), count(replicas[replicas.len() - 1]))
+    };
+    // Below the share rounded down, further than one from it, and unequal: eleven get nothing.
+    assert_eq!([equal(100, 800), equal(100, 801)], [(0, 100), (11, 89)]);
+    // Losing one of a hundred empties eight others.
+    assert_eq!([equal(100, 1000), equal(99, 1000)], [(0, 100), (8, 90)]);
+}
+
+/// Shares of 20,000 workloads of one replica each, in percent.
+#[test]
+fn the_originals_ties_fall_unevenly_on_the_clusters() {
+    let shares = |clusters: usize| {
+        let names: Vec<_> = (1..=clusters).map(|i| format!("cluster{i}")).collect();
+        let preference = Preference::new().weight(1);
+        let candidate = |name| Candidate::new(name).preference(preference);
+        let candidates: Vec<_> = names.iter().map(|name| candidate(name)).collect();
+        let mut wins = vec![0; clusters];
+        let mut planner = Planner::new();
+        for workload in 0..20_000 {
+            let key = format!("prod/app-{workload}");
+            let plan = planner.plan(&Demand::new(1).key(&key), &candidates);
+            for (wins, assignment) in wins.iter_mut().zip(plan.unwrap()) {
+                *wins += assignment.replicas;
+            }
+        }
+        wins.sort_unstable();
+        wins.iter()
+            .map(|wins| (wins + 100) / 200)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(shares(3), [24, 37, 38]);
+    let ten = shares(10);
+    assert_eq!([ten[0], ten[9]], [6, 17]);
 }
 
 #[test]
@@ -398,13 +822,25 @@ fn a_forgotten_limit_makes_the_answer_alternate() {
     for _ in 0..8 {
         let plan = case.replicas();
         for ((cluster, &room), &planned) in case.clusters.iter_mut().zip(&room).zip(&plan) {
-            cluster.current = Some(planned.min(room));
-            cluster.capacity = (planned > room).then_some(room);
+            observe(cluster, planned, room);
         }
         history.push(plan);
     }
     assert_eq!(history[4..6], [[2, 2, 2, 1, 2], [2, 2, 2, 0, 3]]);
     assert_eq!(history[4..6], history[6..8]);
+
+    // Where a capacity cuts a minimum, with either value of rebalance.
+    for rebalance in [true, false] {
+        let mut case = Case::parse("A m20,B m20,C m20", 50, rebalance);
+        let mut history = Vec::new();
+        for _ in 0..6 {
+            let plan = case.replicas();
+            observe(&mut case.clusters[1], plan[1], 10);
+            history.push(plan);
+        }
+        assert_eq!(history[2..4], [[10, 20, 20], [20, 10, 20]]);
+        assert_eq!(history[2..4], history[4..6]);
+    }
 }
 
 #[test]
@@ -415,4 +851,10 @@ fn more_weight_or_a_higher_minimum_can_mean_fewer_replicas() {
     assert_eq!(first("A w4 r3,B w3 c2,C w1", 8), 4);
     assert_eq!(first("A w2,B w1 r1,C w2 M5", 12), 6);
     assert_eq!(first("A w2 m1,B w1 r1,C w2 M5", 12), 5);
+    // With rebalance as well: both leave less for another round, in which all shares are rounded up.
+    let replicas = |text| Case::parse(text, 19, true).replicas();
+    assert_eq!(replicas("A w1 M3,B w10 M0,C w8,D w8 M4")[2], 14);
+    assert_eq!(replicas("A w1 M3,B w10 M0,C w20,D w8 M4")[2], 13);
+    assert_eq!(replicas("A w117 M0,B w88,C w25 M2,D w6")[1], 16);
+    assert_eq!(replicas("A w117 M0,B w88 m6,C w25 M2,D w6")[1], 15);
 }

@@ -365,7 +365,7 @@ proptest! {
     }
 
     #[test]
-    fn scaling_all_weights_changes_nothing(clusters in clusters(), part in 0..110_u32, factor in 2..1_000_u64) {
+    fn scaling_all_weights_by_one_factor_changes_nothing(clusters in clusters(), part in 0..110_u32, factor in 2..1_000_u64) {
         prop_assume!(clusters.iter().all(|cluster| cluster.weight < 1 << 50));
         let total = total_of(&clusters, part);
         let mut scaled = clusters.clone();

@@ -4,13 +4,15 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use super::{Candidate, Row};
-use crate::hash::{fnv1, fnv1_lanes};
+use crate::hash::{Continuation, fnv1, fnv1_lanes};
 
 /// States hashed side by side.
 const LANES: usize = 16;
 /// So few are hashed one by one, since the processor overlaps them, and not at all if their weights order
 /// them: comparing each with each is then cheaper.
 const FEW: usize = 5;
+/// So many are worth the table of a continuation, which costs as much as 256 of them.
+const MANY: usize = 600;
 
 /// Memory for sorting.
 #[derive(Clone, Debug, Default)]
@@ -161,7 +163,13 @@ fn hash_rows(hashes: &mut Vec<u32>, rows: &[Row], key: &str) {
         hashes.resize(rows.len(), 0);
         return;
     }
-    hashes.extend(rows.iter().map(|row| row.name_hash));
+    let states = rows.iter().map(|row| row.name_hash);
+    if rows.len() >= MANY {
+        let continued = Continuation::of(key.as_bytes());
+        hashes.extend(states.map(|state| continued.apply(state)));
+        return;
+    }
+    hashes.extend(states);
     let (blocks, rest) = hashes.as_chunks_mut::<LANES>();
     for block in blocks {
         *block = fnv1_lanes(block, key.as_bytes());

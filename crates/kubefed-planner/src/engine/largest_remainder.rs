@@ -4,6 +4,7 @@
 //! bound, the sum of the shares is linear. Sorting these break points and sweeping over them finds the
 //! piece that holds the total; all is in integers.
 
+use alloc::vec::Vec;
 use core::cmp::Ordering;
 
 use super::{Claim, Engine};
@@ -11,7 +12,7 @@ use crate::hash::mix;
 
 /// A level at which a claim leaves its lower bound or reaches its upper one: `bound / weight`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Break {
+struct Break {
     bound: u32,
     weight: u64,
     /// Whether the claim grows above this level.
@@ -20,10 +21,17 @@ pub(super) struct Break {
 
 /// What the exact share of a claim exceeds its rounded one by, in parts of one common denominator.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Remainder {
+struct Remainder {
     part: u128,
     rank: u64,
     index: u32,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scratch {
+    claims: Vec<Claim>,
+    breaks: Vec<Break>,
+    remainders: Vec<Remainder>,
 }
 
 /// A level as a fraction: the replicas for all claims that are not at a bound, and their weights.
@@ -33,16 +41,27 @@ struct Level {
 }
 
 impl Engine {
-    pub(super) fn largest_remainder(&mut self, total: u64, tie: impl Fn(usize, usize) -> Ordering) {
-        let level = self.level(total);
+    pub(super) fn largest_remainder(
+        &mut self,
+        total: u64,
+        count: usize,
+        claim: impl Fn(usize) -> Claim,
+        tie: impl Fn(usize, usize) -> Ordering,
+    ) {
+        let scratch = &mut self.largest_remainder;
+        scratch.reserve(self.claims_max);
+        scratch.claims.extend((0..count).map(claim));
+        let sum =
+            |bound: fn(&Claim) -> u32| scratch.claims.iter().map(|c| u64::from(bound(c))).sum();
+        let total = total.clamp(sum(|claim| claim.low), sum(|claim| claim.high));
+        let level = scratch.level(total);
         let mut missing = total;
-        self.remainders.clear();
-        for (claim, index) in self.claims.iter().zip(0..) {
+        for (claim, index) in scratch.claims.iter().zip(0..) {
             let exact = level.replicas * u128::from(claim.weight);
             let floor = exact / level.weights;
             let share = floor.clamp(claim.low.into(), claim.high.into());
             if floor == share && share < u128::from(claim.high) {
-                self.remainders.push(Remainder {
+                scratch.remainders.push(Remainder {
                     part: exact % level.weights,
                     rank: mix(claim.rank),
                     index,
@@ -52,21 +71,32 @@ impl Engine {
             self.shares.push(share as u32);
         }
         let missing = missing as usize;
-        if missing > 0 && missing < self.remainders.len() {
-            self.remainders.select_nth_unstable_by(missing, |a, b| {
+        let remainders = &mut scratch.remainders;
+        if missing > 0 && missing < remainders.len() {
+            remainders.select_nth_unstable_by(missing, |a, b| {
                 let by_part = b.part.cmp(&a.part).then(a.rank.cmp(&b.rank));
                 by_part.then_with(|| tie(a.index as usize, b.index as usize))
             });
         }
-        for remainder in self.remainders.iter().take(missing) {
+        for remainder in remainders.iter().take(missing) {
             self.shares[remainder.index as usize] += 1;
         }
+    }
+}
+
+impl Scratch {
+    fn reserve(&mut self, claims_max: usize) {
+        self.claims.clear();
+        self.claims.reserve(claims_max);
+        self.breaks.clear();
+        self.breaks.reserve(2 * claims_max);
+        self.remainders.clear();
+        self.remainders.reserve(claims_max);
     }
 
     /// The level at which the exact shares add up to `total`, which lies between the sums of bounds.
     fn level(&mut self, total: u64) -> Level {
         let growing = |claim: &&Claim| claim.low < claim.high;
-        self.breaks.clear();
         for claim in self.claims.iter().filter(growing) {
             let at = |bound, opens| Break {
                 bound,

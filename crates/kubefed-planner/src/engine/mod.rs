@@ -38,39 +38,33 @@ pub(crate) struct Claim {
 /// The memory in which divisions are made.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Engine {
-    pub(crate) claims: Vec<Claim>,
-    /// The answer, in the order of `claims`.
+    /// The answer, in the order of the claims.
     pub(crate) shares: Vec<u32>,
+    /// The most claims that are to be divided at once. Memory is made for so many, since which parts
+    /// of a plan are how large may depend on its key.
+    pub(crate) claims_max: usize,
     webster: webster::Scratch,
-    breaks: Vec<largest_remainder::Break>,
-    remainders: Vec<largest_remainder::Remainder>,
+    largest_remainder: largest_remainder::Scratch,
 }
 
 impl Engine {
-    /// Divides `total` over `claims` into `shares`. `tie` orders two claims of one weight and rank.
+    /// Divides `total` over `count` claims into `shares`. `tie` orders two claims of one weight and rank.
     ///
     /// A total outside of what the bounds allow is moved to the nearest that they do.
     pub(crate) fn divide(
         &mut self,
         method: Method,
         total: u64,
+        count: usize,
+        claim: impl Fn(usize) -> Claim,
         tie: impl Fn(usize, usize) -> Ordering,
     ) {
-        let (low, high) = self.claims.iter().fold((0, 0), |(low, high), claim| {
-            (low + u64::from(claim.low), high + u64::from(claim.high))
-        });
+        self.claims_max = self.claims_max.max(count);
         self.shares.clear();
-        if total <= low {
-            self.shares
-                .extend(self.claims.iter().map(|claim| claim.low));
-        } else if total >= high {
-            self.shares
-                .extend(self.claims.iter().map(|claim| claim.high));
-        } else {
-            match method {
-                Method::Webster => self.webster(total, tie),
-                Method::LargestRemainder => self.largest_remainder(total, tie),
-            }
+        self.shares.reserve(self.claims_max);
+        match method {
+            Method::Webster => self.webster(total, count, claim, tie),
+            Method::LargestRemainder => self.largest_remainder(total, count, claim, tie),
         }
     }
 }

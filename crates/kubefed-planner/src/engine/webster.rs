@@ -38,6 +38,8 @@ pub(super) struct Scratch {
     weights: Vec<f64>,
     lows: Vec<f64>,
     highs: Vec<f64>,
+    /// Claims between the two levels, then anything.
+    unsure: Vec<u32>,
     units: Vec<Unit>,
 }
 
@@ -50,6 +52,15 @@ struct Unit {
     weight: u64,
     rank: u64,
     index: u32,
+}
+
+/// What is known of all claims together.
+#[derive(Default)]
+struct Sums {
+    low: u64,
+    high: u64,
+    weight: f64,
+    weight_max: f64,
 }
 
 /// What a level gives.
@@ -66,26 +77,44 @@ struct Probe {
 }
 
 impl Engine {
-    pub(super) fn webster(&mut self, total: u64, tie: impl Fn(usize, usize) -> Ordering) {
+    pub(super) fn webster(
+        &mut self,
+        total: u64,
+        count: usize,
+        claim: impl Fn(usize) -> Claim,
+        tie: impl Fn(usize, usize) -> Ordering,
+    ) {
         let scratch = &mut self.webster;
-        let (weight_sum, weight_max) = scratch.load(&self.claims);
-        let (below, above) = scratch.bracket(total as f64, weight_sum, weight_max);
+        scratch.reserve(self.claims_max);
+        let sums = scratch.load(count, &claim);
+        if total <= sums.low || total >= sums.high {
+            let bounds = if total <= sums.low {
+                &scratch.lows
+            } else {
+                &scratch.highs
+            };
+            self.shares.extend(bounds.iter().map(|&bound| bound as u32));
+            return;
+        }
+        let (below, above) = scratch.bracket(total as f64, sums.weight, sums.weight_max);
         let (below, above) = (below * (1.0 - UNSURE), above * (1.0 + UNSURE));
 
-        let mut placed = 0;
-        scratch.units.clear();
+        // Which claims are unsure is hard to foresee, so that each is noted, and most are overwritten.
+        let (mut placed, mut unsure) = (0, 0);
+        scratch.unsure.resize(count, 0);
         let bounds = scratch.lows.iter().zip(&scratch.highs);
         let doubles = scratch.weights.iter().zip(bounds);
-        for (index, (&weight, (&low, &high))) in doubles.enumerate() {
-            let share = rounded(below * weight, low, high);
-            placed += u64::from(share);
-            self.shares.push(share);
-            if rounded(above * weight, low, high) > share {
-                scratch
-                    .units
-                    .push(Unit::new(&self.claims[index], share, index));
-            }
-        }
+        self.shares
+            .extend(doubles.zip(0..).map(|((&weight, (&low, &high)), index)| {
+                let share = rounded(below * weight, low, high);
+                placed += u64::from(share);
+                scratch.unsure[unsure] = index;
+                unsure += usize::from(rounded(above * weight, low, high) > share);
+                share
+            }));
+        let unsure = scratch.unsure[..unsure].iter().map(|&index| index as usize);
+        let units = unsure.map(|index| Unit::new(&claim(index), self.shares[index], index));
+        scratch.units.extend(units);
 
         let missing = (total - placed) as usize;
         if missing > 0 && missing < scratch.units.len() {
@@ -109,8 +138,12 @@ fn rounded(share: f64, low: f64, high: f64) -> u32 {
 
 /// Compiles to two instructions, unlike `f64::clamp`, which has to mind NaN.
 fn clamp(value: f64, low: f64, high: f64) -> f64 {
-    let value = if value > low { value } else { low };
+    let value = larger(value, low);
     if value < high { value } else { high }
+}
+
+fn larger(a: f64, b: f64) -> f64 {
+    if a > b { a } else { b }
 }
 
 impl Unit {
@@ -142,23 +175,33 @@ impl Unit {
 }
 
 impl Scratch {
-    /// Takes the claims over as doubles. Returns the sum and the maximum of the weights.
-    fn load(&mut self, claims: &[Claim]) -> (f64, f64) {
-        self.weights.clear();
-        self.lows.clear();
-        self.highs.clear();
-        let (mut sum, mut max) = (0.0, 0.0);
-        self.weights.extend(claims.iter().map(|claim| {
-            let weight = claim.weight as f64;
-            sum += weight;
-            max = if weight > max { weight } else { max };
-            weight
-        }));
-        let lows = claims.iter().map(|claim| f64::from(claim.low));
-        let highs = claims.iter().map(|claim| f64::from(claim.high));
-        self.lows.extend(lows);
-        self.highs.extend(highs);
-        (sum, max)
+    fn reserve(&mut self, claims_max: usize) {
+        for doubles in [&mut self.weights, &mut self.lows, &mut self.highs] {
+            doubles.reserve(claims_max.saturating_sub(doubles.len()));
+        }
+        let unsure = &mut self.unsure;
+        unsure.reserve(claims_max.saturating_sub(unsure.len()));
+        self.units.clear();
+        self.units.reserve(claims_max);
+    }
+
+    /// Takes the claims over as doubles.
+    fn load(&mut self, count: usize, claim: &impl Fn(usize) -> Claim) -> Sums {
+        self.weights.resize(count, 0.0);
+        self.lows.resize(count, 0.0);
+        self.highs.resize(count, 0.0);
+        let mut sums = Sums::default();
+        let bounds = self.lows.iter_mut().zip(&mut self.highs);
+        for (index, (weight, (low, high))) in self.weights.iter_mut().zip(bounds).enumerate() {
+            let claim = claim(index);
+            (*low, *high) = (claim.low.into(), claim.high.into());
+            *weight = claim.weight as f64;
+            sums.low += u64::from(claim.low);
+            sums.high += u64::from(claim.high);
+            sums.weight += *weight;
+            sums.weight_max = larger(*weight, sums.weight_max);
+        }
+        sums
     }
 
     /// Two levels between which the answer lies: the first counts at most `total`, the second at
@@ -205,11 +248,7 @@ impl Scratch {
                 } else {
                     0.0
                 };
-                live[lane] = if unfilled > live[lane] {
-                    unfilled
-                } else {
-                    live[lane]
-                };
+                live[lane] = larger(unfilled, live[lane]);
             }
         };
         let (weights, weights_rest) = self.weights.as_chunks();

@@ -337,23 +337,29 @@ impl Spread {
         let clip = |replicas: u64| u32::try_from(replicas).unwrap_or(u32::MAX);
         let seed = field.seed;
         let groups = &field.partition.groups[base..];
-        field.engine.claims.clear();
-        field.engine.claims.extend(groups.iter().map(|group| Claim {
-            weight: group.weight,
-            low: clip(group.low),
-            high: clip(if group.weight == 0 {
+        let (candidates, level) = (field.candidates, self.level);
+        let claim = |g: usize| {
+            let group = &groups[g];
+            let high = if group.weight == 0 {
                 group.low
             } else {
                 group.high
-            }),
-            rank: group.digest ^ seed,
-        }));
-        let (candidates, level) = (field.candidates, self.level);
-        field.engine.divide(Method::Webster, total, |a, b| {
+            };
+            Claim {
+                weight: group.weight,
+                low: clip(group.low),
+                high: clip(high),
+                rank: group.digest ^ seed,
+            }
+        };
+        let tie = |a: usize, b: usize| {
             let first = |g: usize| &candidates[groups[g].first as usize];
             let name = |g: usize| (first(g).labelled(level).text, first(g).name);
             name(a).cmp(&name(b))
-        });
+        };
+        field
+            .engine
+            .divide(Method::Webster, total, groups.len(), claim, tie);
         for (group, &share) in field.partition.groups[base..]
             .iter_mut()
             .zip(&field.engine.shares)
