@@ -202,7 +202,7 @@ impl Phase {
     }
 }
 
-/// Writes, and reads of single objects and lists, of federated objects, copies and version objects: the
+/// Writes, and reads of single objects, of federated objects, copies and version objects: the
 /// requests that grow with them. Watches, probes and heartbeats of clusters go on for themselves.
 fn requests(playground: &Playground) -> (u64, u64) {
     let counts = all(playground).map(Cluster::request_counts);

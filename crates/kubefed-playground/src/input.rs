@@ -8,8 +8,9 @@ use kube::discovery::{Discovery, verbs};
 use kubefed_api::k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kubefed_api::manifest::Manifest;
 use kubefed_api::{
-    ClusterName, ClusterSelection, FederatedObject, QualifiedName, ResourceType, Target,
-    TemplateSchema, federate_as, is_dns1123_label, is_dns1123_subdomain, well_known,
+    ClusterName, ClusterSelection, FederatedObject, FederatedTypeConfig, QualifiedName,
+    ResourceType, Target, TemplateSchema, federate_as, is_dns1123_label, is_dns1123_subdomain,
+    well_known,
 };
 use serde_json::{Value, json};
 
@@ -177,11 +178,10 @@ impl<C: PlayedCluster> Playground<C> {
 
     /// Applies one of KubeFed's own kinds; a FederatedTypeConfig also enables its type here.
     async fn apply_to_host(&mut self, document: &Document) -> Result<(), Error> {
+        let config = (document.kind == "FederatedTypeConfig").then(|| checked_config(document));
+        let config = config.transpose()?;
         self.apply([document.value.clone()]).await?;
-        if document.kind == "FederatedTypeConfig" {
-            let config = serde_json::from_value(document.value.clone());
-            let config: kubefed_api::FederatedTypeConfig =
-                config.map_err(|error| document.wrong(error.to_string()))?;
+        if let Some(config) = config {
             let pair = (config.spec.target_type, config.spec.federated_type);
             if !self.types().contains(&pair) {
                 self.remember_type(pair);
@@ -379,6 +379,16 @@ impl Document {
         let message = format!("metadata.namespace: {namespace:?} is no DNS label (RFC 1123)");
         Err(self.wrong(message))
     }
+}
+
+/// What admission would refuse is refused, since there is none.
+fn checked_config(document: &Document) -> Result<FederatedTypeConfig, Error> {
+    let config = serde_json::from_value::<FederatedTypeConfig>(document.value.clone());
+    let mut config = config.map_err(|error| document.wrong(error.to_string()))?;
+    config.apply_defaults();
+    let checked = config.validate_create();
+    checked.map_err(|errors| document.wrong(errors.to_string()))?;
+    Ok(config)
 }
 
 /// Refuses what no cluster can be given, before anything is written.

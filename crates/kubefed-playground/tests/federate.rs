@@ -176,6 +176,14 @@ kind: [
 ---
 {apiVersion: types.kubefed.io/v1beta1, kind: FederatedNamespace, metadata: {namespace: data, name: x}}
 ---
+apiVersion: core.kubefed.io/v1beta1
+kind: FederatedTypeConfig
+metadata: {namespace: kube-federation-system, name: wrong}
+spec:
+  targetType: {version: v1, kind: Pod, pluralName: pods, scope: Namespaced}
+  federatedType: {group: nodot, version: v1, kind: FederatedPod, pluralName: federatedpods, scope: Namespaced}
+  propagation: Enabled
+---
 apiVersion: types.kubefed.io/v1beta1
 kind: FederatedConfigMap
 metadata: {namespace: data, name: x}
@@ -186,13 +194,14 @@ spec: {placement: {clusterSelector: {matchLabels: 5}}}
         "in.yaml: document 6, line 12: metadata.name: expected a string",
         "in.yaml: document 7, line 14: apiVersion: required",
         "in.yaml: document 3, line 6: ConfigMap data/good: the same object is in in.yaml: document 2, line 4",
+        "in.yaml: document 12, line 24: FederatedTypeConfig kube-federation-system/wrong: [name: ",
         "in.yaml: document 11, line 22: FederatedNamespace data/x: metadata.namespace: ",
         "in.yaml: document 4, line 8: apply FederatedConfigMap data/Bad_Name: ",
         "in.yaml: document 5, line 10: ConfigMap No Label/x: metadata.namespace: ",
         "in.yaml: document 8, line 16: Thing data/x: no cluster serves the kind Thing of nosuch.io/v1",
         "in.yaml: document 9, line 18: FederatedThing data/x: there is no kind Thing to federate",
         "in.yaml: document 10, line 20: ClusterRole data/x: ",
-        "in.yaml: document 12, line 24: FederatedConfigMap data/x: spec.placement.clusterSelector.matchLabels: ",
+        "in.yaml: document 13, line 32: FederatedConfigMap data/x: spec.placement.clusterSelector.matchLabels: ",
     ];
     let snapshot = check(text, &problems).await;
     assert_eq!(well(&snapshot, "ConfigMap data/good"), EVERYWHERE);

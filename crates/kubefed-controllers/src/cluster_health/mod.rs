@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kubefed_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kubefed_api::{ClusterName, KubeFedCluster, KubeFedClusterStatus, QualifiedName, ResourceType};
 use kubefed_informer::health::needs_write;
 use kubefed_informer::{ClusterState, Health, Informer, Lookup, Typed};
@@ -23,8 +22,8 @@ pub(crate) struct ClusterHealth {
     kind: ResourceType,
     /// What was written last and may not have come back through the watch yet, by the object's uid.
     written: BTreeMap<ClusterName, (Option<String>, KubeFedClusterStatus)>,
-    /// The time of the probe that was told of last.
-    told: BTreeMap<ClusterName, Option<Time>>,
+    /// What was reported last. One loop hears of every probe, and does nothing for all other clusters.
+    reported: BTreeMap<ClusterName, Arc<Health>>,
 }
 
 impl ClusterHealth {
@@ -38,7 +37,7 @@ impl ClusterHealth {
             objects,
             kind,
             written: BTreeMap::new(),
-            told: BTreeMap::new(),
+            reported: BTreeMap::new(),
         }
     }
 
@@ -56,13 +55,18 @@ impl ClusterHealth {
     async fn report_all(&mut self) {
         let fleet = self.context.fleet.clusters();
         self.written.retain(|name, _| fleet.get(name).is_some());
-        self.told.retain(|name, _| fleet.get(name).is_some());
+        self.reported.retain(|name, _| fleet.get(name).is_some());
         for cluster in fleet.iter() {
             self.report(cluster).await;
         }
     }
 
     async fn report(&mut self, cluster: &kubefed_informer::Cluster) {
+        let health = cluster.health();
+        let reported = self.reported.get(cluster.name());
+        if reported.is_some_and(|reported| Arc::ptr_eq(reported, &health)) {
+            return;
+        }
         let name = QualifiedName::namespaced(
             self.context.options.namespace.as_str(),
             cluster.name().as_str(),
@@ -71,18 +75,13 @@ impl ClusterHealth {
             return;
         };
         let uid = &object.metadata.uid;
-        let health = cluster.health();
-        let probed = health.conditions().first();
-        let probed = probed.and_then(|condition| condition.last_probe_time.clone());
-        if self.told.get(cluster.name()) != Some(&probed) {
-            self.tell(&name, uid.as_deref(), &health);
-            self.told.insert(cluster.name().clone(), probed);
-        }
+        self.tell(&name, uid.as_deref(), &health);
         let written = self.written.get(cluster.name());
         let written = written.and_then(|(of, status)| (of == uid).then_some(status));
         let stored = written.or(object.status.as_ref());
         let status = health.status(stored);
         if !needs_write(stored, &status, self.context.options.heartbeat) {
+            self.reported.insert(cluster.name().clone(), health);
             return;
         }
         let patch = json!({ "status": status });
@@ -95,6 +94,7 @@ impl ClusterHealth {
             Ok(_) => {
                 let uid = uid.clone();
                 self.written.insert(cluster.name().clone(), (uid, status));
+                self.reported.insert(cluster.name().clone(), health);
             }
             // The next probe tries again.
             Err(error) => tracing::warn!(%name, %error, "the cluster's status was not written"),
