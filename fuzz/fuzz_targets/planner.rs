@@ -68,7 +68,10 @@ fn as_the_original(input: &Input, names: &[String]) {
     };
     let plan = plan.to_vec();
     candidates.reverse();
-    let mut again = planner.plan(&demand, &candidates).expect("planned before").to_vec();
+    let mut again = planner
+        .plan(&demand, &candidates)
+        .expect("planned before")
+        .to_vec();
     again.reverse();
     assert_eq!(plan, again);
 }
@@ -97,11 +100,21 @@ fn by_strategy(input: &Input, names: &[String]) {
         1 => Static::new().method(Method::LargestRemainder).into(),
         2 => Aggregated::new().fill(Fill::BestFit).stay(1).into(),
         3 => Tiered::new().fill_percent(80).into(),
-        4 => Spread::over(Level::Region).skew_max(2).within(Tiered::new()).into(),
-        5 => Spread::over(Level::Zone).groups_max(2).within(Spread::over(Level::Region)).into(),
+        4 => Spread::over(Level::Region)
+            .skew_max(2)
+            .within(Tiered::new())
+            .into(),
+        5 => Spread::over(Level::Zone)
+            .groups_max(2)
+            .within(Spread::over(Level::Region))
+            .into(),
         _ => Spread::over(Level::Region).skew_max(1).skew_soft().into(),
     };
-    let scarcity = if input.proportional { Scarcity::Proportional } else { Scarcity::ByPriority };
+    let scarcity = if input.proportional {
+        Scarcity::Proportional
+    } else {
+        Scarcity::ByPriority
+    };
     let demand = Demand::new(clip(input.total))
         .key(&input.key)
         .strategy(strategy)
@@ -113,9 +126,15 @@ fn by_strategy(input: &Input, names: &[String]) {
     let Ok(plan) = planner.plan(&demand, &candidates) else {
         return;
     };
-    let placed: u64 = plan.iter().map(|assignment| u64::from(assignment.replicas)).sum();
+    let placed: u64 = plan
+        .iter()
+        .map(|assignment| u64::from(assignment.replicas))
+        .sum();
     assert!(placed <= u64::from(clip(input.total)));
-    assert_eq!(placed + plan.summary().unplaced, u64::from(clip(input.total)));
+    assert_eq!(
+        placed + plan.summary().unplaced,
+        u64::from(clip(input.total))
+    );
     let replicas: Vec<u32> = plan.iter().map(|assignment| assignment.replicas).collect();
     for (cluster, &replicas) in input.clusters.iter().zip(&replicas) {
         let maximum = cluster.maximum.map_or(u32::MAX, clip);
@@ -123,6 +142,10 @@ fn by_strategy(input: &Input, names: &[String]) {
     }
     candidates.reverse();
     let again = planner.plan(&demand, &candidates).expect("planned before");
-    let again: Vec<u32> = again.iter().rev().map(|assignment| assignment.replicas).collect();
+    let again: Vec<u32> = again
+        .iter()
+        .rev()
+        .map(|assignment| assignment.replicas)
+        .collect();
     assert_eq!(replicas, again);
 }
