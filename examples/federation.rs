@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     /// Plain objects go to every cluster
     #[arg(long, value_name = "DIR|FILE|-")]
     manifests: Option<String>,
-    /// Number of member clusters, of which the tour needs three
+    /// Number of member clusters, of which the tour needs three; hundreds want `--release`
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     clusters: u16,
     /// What uids, generated names and tokens are drawn from

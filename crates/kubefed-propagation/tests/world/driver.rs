@@ -11,7 +11,7 @@ use kubefed_propagation::kubefed_api::{
     ResourceType, well_known,
 };
 use kubefed_propagation::{
-    Action, Adoption, Decision, Failure, Federation, Ignorance, Lifecycle, Member,
+    Action, Adoption, CopyInputs, Decision, Failure, Federation, Ignorance, Lifecycle, Member,
     NamespaceFederation, Observation, Outcome, Record, Report, Selection, decide, decide_orphan,
     hold_after, hold_before, inventory, next_versions,
 };
@@ -150,7 +150,10 @@ impl World {
             .adoption(self.adoption)
             .namespace(self.around.observed());
         let record = match (federation.hashes(), &self.host.versions) {
-            (Ok(hashes), Some(versions)) => Record::read(versions, hashes),
+            (Ok(hashes), Some(versions)) => {
+                let now = CopyInputs::of(&object);
+                Record::read_by_cluster(versions, hashes, &self.host.inputs, &now)
+            }
             _ => Record::empty(),
         };
         let members = self.members(&object);
@@ -378,7 +381,14 @@ impl World {
         match next_versions(self.host.versions.as_ref(), hashes, &selected, &produced) {
             None => Ok(()),
             Some(versions) => {
-                self.host.versions = Some(versions);
+                let before = self.host.versions.replace(versions);
+                // Under the same hashes some copies may be older than this.
+                let same = before.is_some_and(|before| {
+                    hashes.matches(&before.template_version, &before.overrides_version)
+                });
+                if !same {
+                    self.host.inputs = CopyInputs::of(federation.object());
+                }
                 self.wrote("host: versions".to_owned())
             }
         }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use kubefed_propagation::CopyInputs;
 use kubefed_propagation::kubefed_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::DeleteOptions;
 use kubefed_propagation::kubefed_api::{PropagatedVersionStatus, well_known};
 use serde_json::{Value, json};
@@ -173,6 +174,8 @@ pub(crate) struct Cluster {
 pub(crate) struct Host {
     pub(crate) object: Option<Value>,
     pub(crate) versions: Option<PropagatedVersionStatus>,
+    /// What the versions are made from, which memory keeps beside them.
+    pub(crate) inputs: CopyInputs,
     revision: u64,
 }
 
