@@ -1,4 +1,5 @@
 //! Worked examples of what the strategies promise, small enough to be checked by hand.
+#![allow(clippy::unwrap_used)]
 
 use kubefed_planner::strategy::{
     Aggregated, Dynamic, Fill, GroupLimits, Spread, Static, Strategy, Tiered, Unlabelled,
