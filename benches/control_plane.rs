@@ -40,7 +40,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
-use kubefed_informer::{Clock, FleetConfig, HttpsConnect};
+use kubefed_informer::{Clock, FleetConfig, HttpsConnect, https_client};
 use kubefed_playground::kubefed_api::ResourceType;
 use kubefed_playground::kubefed_api::well_known::{MANAGED_LABEL, MANAGED_VALUE};
 use kubefed_playground::kubefed_controllers::{ControlPlane, Options};
@@ -83,10 +83,8 @@ fn main() -> Outcome {
 /// The measured process: it ends when its standard input does.
 async fn control_plane(kubeconfig: &Path) -> Outcome {
     let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
-    let mut config =
-        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    config.default_retry = false;
-    let host = Client::try_from(config)?;
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    let host = https_client(&config)?;
     let (options, fleet) = (Options::default(), FleetConfig::default());
     let control_plane = ControlPlane::start(host, HttpsConnect, options, fleet, Clock::system());
     tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()))

@@ -88,6 +88,7 @@ pub mod planner;
 mod scheduling;
 #[cfg(any(test, feature = "proptest"))]
 pub mod strategy;
+mod unmanaged;
 pub mod validation;
 pub mod well_known;
 mod wire;
@@ -124,3 +125,4 @@ pub use scheduling::{
     ClusterPreferences, ReplicaSchedulingPreference, ReplicaSchedulingPreferenceSpec,
     ReplicaSchedulingPreferenceStatus,
 };
+pub use unmanaged::WithoutManagedFields;

@@ -137,7 +137,7 @@ pub use fleet::{Cluster, Fleet, FleetConfig, FleetEvent, FleetEvents, FleetSnaps
 pub use guard::{ClientLimits, Rate, guarded};
 pub use health::{ClusterState, Health, HealthCheck, Probe, Thresholds};
 #[cfg(feature = "tls")]
-pub use https::HttpsConnect;
+pub use https::{HttpsConnect, https_client};
 pub use informer::{Informer, KnownScope, WATCH_TIMEOUT_SECS, WatchSpec};
 pub use k8s_openapi;
 pub use kube;

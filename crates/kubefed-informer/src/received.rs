@@ -7,8 +7,9 @@ use std::sync::Arc;
 use kube::Resource;
 use kube::api::ApiResource;
 use kube::core::{DynamicResourceScope, ObjectMeta};
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::{Map, Value};
+use kubefed_api::WithoutManagedFields;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use crate::observed::Observed;
 
@@ -86,52 +87,8 @@ impl<T: Observed> Resource for Received<T> {
 
 impl<'de, T: Observed> serde::Deserialize<'de> for Received<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let object = Part::Object.deserialize(deserializer)?;
-        Ok(Self::new(Value::Object(object)))
-    }
-}
-
-/// A part of an object that is read without its managed fields, which are often most of the metadata.
-#[derive(Clone, Copy)]
-enum Part {
-    Object,
-    Metadata,
-}
-
-impl<'de> DeserializeSeed<'de> for Part {
-    type Value = Map<String, Value>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Part {
-    type Value = Map<String, Value>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Object => "an object",
-            Self::Metadata => "the metadata of an object",
-        })
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-        let mut map = Map::new();
-        while let Some(key) = entries.next_key::<String>()? {
-            match (self, key.as_str()) {
-                (Self::Object, "metadata") => {
-                    map.insert(key, entries.next_value_seed(Self::Metadata)?.into());
-                }
-                (Self::Metadata, "managedFields") => {
-                    entries.next_value::<IgnoredAny>()?;
-                }
-                _ => {
-                    map.insert(key, entries.next_value()?);
-                }
-            }
-        }
-        Ok(map)
+        let WithoutManagedFields(object) = Deserialize::deserialize(deserializer)?;
+        Ok(Self::new(object))
     }
 }
 

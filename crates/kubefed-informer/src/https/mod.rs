@@ -1,5 +1,6 @@
 //! Connections to real clusters.
 
+mod lines;
 mod verifier;
 
 use std::time::Duration;
@@ -8,18 +9,17 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::Uri;
 use http::header::{AUTHORIZATION, HeaderValue};
-use hyper_rustls::HttpsConnectorBuilder;
+use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
 use hyper_timeout::TimeoutConnector;
-use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::legacy::connect::{Connection, HttpConnector};
-use hyper_util::rt::TokioExecutor;
-use kube::client::{Body, ConfigExt};
+use kube::client::ConfigExt;
 use kube::{Client, Config};
 use percent_encoding::percent_decode_str;
 use rustls::ClientConfig;
-use tower::{BoxError, Layer, Service};
+use tower::{BoxError, Service, ServiceBuilder};
 
+use self::lines::Lines;
 use crate::connect::Connect;
 use crate::connection::{ConnectionSpec, Malformed};
 
@@ -33,14 +33,21 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Connects over HTTPS, or HTTP where an endpoint says so.
 ///
 /// Each check of the server's certificate can be left out on its own, with the authorities of a bundle
-/// and with the system's alike, and a proxy is used in every case. Connections speak HTTP/1.1. Nothing
-/// is retried and no redirect is followed.
+/// and with the system's alike, and a proxy is used in every case. Nothing is retried and no redirect is
+/// followed.
+///
+/// Servers that offer HTTP/2 are spoken to over one connection for every 64 calls and watches that are
+/// under way, whatever their number of kinds; others over a connection for each (HTTP/1.1). A connection
+/// of HTTP/2 that has been silent for 30 s is asked for a sign of life and given up 15 s later, as in
+/// client-go, so that no watch outlives its server by much.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HttpsConnect;
 
 impl Connect for HttpsConnect {
     fn connect(&self, spec: &ConnectionSpec) -> Result<Client, Malformed> {
         let mut config = Config::new(spec.endpoint().clone());
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        config.proxy_url = spec.proxy_url().cloned();
         if let Some(token) = spec.bearer_token() {
             let mut value =
                 HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(|_| {
@@ -49,49 +56,79 @@ impl Connect for HttpsConnect {
             value.set_sensitive(true);
             config.headers.push((AUTHORIZATION, value));
         }
-        let tls = verifier::client_config(spec)?;
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_keepalive(Some(KEEPALIVE));
-        match spec.proxy_url() {
-            None => client(tcp, tls, &config),
-            Some(proxy) => match proxy.scheme_str() {
-                Some("socks5") => client(socks(proxy, tcp), tls, &config),
-                Some("https") => {
-                    // The proxy is not the cluster, so its certificate is the system's to judge.
-                    let to_proxy = HttpsConnectorBuilder::new()
-                        .with_tls_config(verifier::system_config()?)
-                        .https_only()
-                        .enable_http1()
-                        .wrap_connector(tcp);
-                    client(tunnel(proxy, to_proxy), tls, &config)
-                }
-                _ => client(tunnel(proxy, tcp), tls, &config),
-            },
-        }
+        client(&config, verifier::client_config(spec)?)
     }
 }
 
-fn client<C>(connector: C, tls: ClientConfig, config: &Config) -> Result<Client, Malformed>
+/// A client for the cluster that a kubeconfig or a pod's service account describes, with connections
+/// like those of [`HttpsConnect`] and the credentials of `config`, whatever their kind.
+///
+/// Of the timeouts in `config` only that for connecting is used: the others end whole connections, which
+/// calls share here. [`guarded`](crate::guarded) adds deadlines.
+///
+/// # Errors
+///
+/// No client can be made from `config`, for example because its CA bundle holds no certificate.
+///
+/// # Panics
+///
+/// Outside a tokio runtime.
+pub fn https_client(config: &Config) -> Result<Client, Malformed> {
+    client(config, config.rustls_client_config().map_err(rejected)?)
+}
+
+/// The way to the cluster: at once, or through a proxy.
+fn client(config: &Config, tls: ClientConfig) -> Result<Client, Malformed> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_keepalive(Some(KEEPALIVE));
+    // A request that leaves in two pieces would wait for an acknowledgement in between.
+    tcp.set_nodelay(true);
+    let Some(proxy) = &config.proxy_url else {
+        return client_over(tcp, config, tls);
+    };
+    match proxy.scheme_str() {
+        Some("socks5") => client_over(socks(proxy, tcp), config, tls),
+        Some("https") => {
+            // The proxy is not the cluster, so its certificate is the system's to judge.
+            let to_proxy = HttpsConnectorBuilder::new()
+                .with_tls_config(verifier::system_config()?)
+                .https_only()
+                .enable_http1()
+                .wrap_connector(tcp);
+            client_over(tunnel(proxy, to_proxy), config, tls)
+        }
+        _ => client_over(tunnel(proxy, tcp), config, tls),
+    }
+}
+
+fn client_over<C>(connector: C, config: &Config, tls: ClientConfig) -> Result<Client, Malformed>
 where
     C: Service<Uri> + Clone + Send + Sync + 'static,
     C::Response: Connection + hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
     C::Future: Send + 'static,
     C::Error: Into<BoxError>,
 {
-    let https = HttpsConnectorBuilder::new()
+    let mut https = HttpsConnectorBuilder::new()
         .with_tls_config(tls)
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(connector);
-    let mut timed = TimeoutConnector::new(https);
-    timed.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    let http = legacy::Client::builder(TokioExecutor::new()).build::<_, Body>(timed);
-    let headers = config
-        .extra_headers_layer()
-        .map_err(|error| Malformed::Rejected(error.to_string()))?;
-    let service = config.base_uri_layer().layer(headers.layer(http));
+        .https_or_http();
+    if let Some(name) = &config.tls_server_name {
+        let name = name.clone().try_into().map_err(rejected)?;
+        https = https.with_server_name_resolver(FixedServerNameResolver::new(name));
+    }
+    let mut timed = TimeoutConnector::new(https.enable_all_versions().wrap_connector(connector));
+    timed.set_connect_timeout(config.connect_timeout);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer().map_err(rejected)?)
+        .layer(config.extra_headers_layer().map_err(rejected)?)
+        .map_err(BoxError::from)
+        .service(Lines::new(timed));
     Ok(Client::new(service, config.default_namespace.clone()))
+}
+
+fn rejected(error: impl std::fmt::Display) -> Malformed {
+    Malformed::Rejected(error.to_string())
 }
 
 fn tunnel<C>(proxy: &Uri, connector: C) -> Tunnel<C> {
