@@ -7,7 +7,9 @@ use kube::core::params::{DeleteParams, GetParams, Patch, PatchParams, PostParams
 use kube::core::{DynamicObject, Resource};
 use kube::{Client, Error};
 use kubefed_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::DeleteOptions;
-use kubefed_api::{ClusterName, ObservedCopy, QualifiedName, ResourceType, well_known};
+use kubefed_api::{
+    ClusterName, ObservedCopy, QualifiedName, ResourceType, WithoutManagedFields, well_known,
+};
 use kubefed_propagation::{Action, Failure, Ignorance, Observation, Outcome};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -196,9 +198,9 @@ impl Dispatcher {
         if lane.is_paused() {
             return Err(Trouble::Paused);
         }
-        let call = object.client.request::<Value>(request);
+        let call = object.client.request::<WithoutManagedFields>(request);
         match tokio::time::timeout(self.options.deadline, call).await {
-            Ok(reply) => reply.map_err(Trouble::Api),
+            Ok(reply) => reply.map(|reply| reply.0).map_err(Trouble::Api),
             Err(_) => {
                 lane.pause(self.options.pause);
                 Err(Trouble::TimedOut(self.options.deadline))

@@ -43,6 +43,6 @@ mod runner;
 pub use dispatch::{DispatchOptions, Dispatched, Dispatcher, MemberObject};
 pub use kube;
 pub use kubefed_propagation;
-pub use own_writes::{Latest, OwnWrites};
+pub use own_writes::{Latest, OwnWrites, UnderWay};
 pub use queue::{FairQueue, QueueDepth, QueueOptions, ReconcileKey, Requeue};
 pub use runner::FleetController;
