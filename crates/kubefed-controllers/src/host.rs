@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use kube::core::Request;
 use kube::core::params::{GetParams, ListParams, Patch, PatchParams, PostParams};
-use kube::core::{DynamicObject, Resource, Status};
+use kube::core::{DynamicObject, ObjectList, Resource, Status};
 use kube::{Client, Error};
-use kubefed_api::{QualifiedName, ResourceType};
+use kubefed_api::{QualifiedName, ResourceType, WithoutManagedFields};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// Objects asked for at once; the API server's own clients ask for as many.
@@ -101,18 +102,22 @@ impl Host {
         let mut params = ListParams::default().limit(PAGE);
         let mut objects = Vec::new();
         loop {
-            let mut page = self.call(request.list(&params)).await?;
-            if let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) {
-                objects.extend(items);
-            }
-            match page["metadata"]["continue"].as_str() {
-                Some(token) if !token.is_empty() => params = params.continue_token(token),
+            let page: ObjectList<WithoutManagedFields> =
+                self.request(request.list(&params)).await?;
+            objects.extend(page.items.into_iter().map(|item| item.0));
+            match page.metadata.continue_ {
+                Some(token) if !token.is_empty() => params = params.continue_token(&token),
                 _ => return Ok(objects),
             }
         }
     }
 
     async fn call(&self, request: Built) -> Result<Value, HostError> {
+        let answer: WithoutManagedFields = self.request(request).await?;
+        Ok(answer.0)
+    }
+
+    async fn request<T: DeserializeOwned>(&self, request: Built) -> Result<T, HostError> {
         let request = request.map_err(|error| HostError::Api(Error::BuildRequest(error)))?;
         let call = self.client.request(request);
         match tokio::time::timeout(self.deadline, call).await {

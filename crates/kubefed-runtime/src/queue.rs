@@ -89,6 +89,8 @@ pub enum Requeue {
     OnChange,
     /// After this time, unless something changes earlier. Clears the back-off.
     After(Duration),
+    /// When no other key waits for its turn, but after this time at the latest. Clears the back-off.
+    Yield(Duration),
     /// After the back-off, which grows until a reconcile does not fail.
     Failed,
 }
@@ -101,6 +103,8 @@ pub enum Requeue {
 /// * A key is never handed out twice at once. Added meanwhile, it runs once more afterwards.
 /// * Clusters take turns: a cluster with a thousand keys delays the key of another cluster by one
 ///   reconcile, not by a thousand. Within a cluster the order is that of arrival.
+/// * A key that [gives way](Requeue::Yield) runs when no other waits for its turn, and before the others
+///   of its cluster when its time has come.
 /// * A change runs a failing key at once, but its back-off goes on growing until it succeeds. (In the
 ///   original every event, the loop's own status write included, starts the back-off anew.)
 ///
@@ -127,6 +131,9 @@ struct State {
     /// Keys in flight that were added meanwhile.
     again: BTreeSet<ReconcileKey>,
     delayed: BTreeSet<(Instant, ReconcileKey)>,
+    /// Keys that let others go first until their time has come.
+    yielding: BTreeSet<(Instant, ReconcileKey)>,
+    /// When the keys of both sets are due.
     due: BTreeMap<ReconcileKey, Instant>,
     failures: BTreeMap<ReconcileKey, u32>,
     closed: bool,
@@ -180,12 +187,10 @@ impl FairQueue {
             let (key, wake, closed) = {
                 let mut state = self.state();
                 state.promote(Instant::now());
-                let key = state.take(self.shared.options.in_flight_per_cluster_max);
-                (
-                    key,
-                    state.delayed.first().map(|(due, _)| *due),
-                    state.closed,
-                )
+                let limit = self.shared.options.in_flight_per_cluster_max;
+                let key = state.take(limit).or_else(|| state.take_yielding(limit));
+                let due = state.first_due().map(|(due, _)| *due);
+                (key, due, state.closed)
             };
             if closed {
                 self.shared.changed.notify_one();
@@ -214,18 +219,20 @@ impl FairQueue {
         let options = &self.shared.options;
         let mut state = self.state();
         state.finish(&key);
-        let delay = match requeue {
-            Requeue::OnChange => None,
-            Requeue::After(delay) => Some(delay),
-            Requeue::Failed => Some(state.next_backoff(&key, options)),
-        };
-        if requeue != Requeue::Failed {
+        let backoff = (requeue == Requeue::Failed).then(|| state.next_backoff(&key, options));
+        if backoff.is_none() {
             state.failures.remove(&key);
         }
+        let now = Instant::now();
         if state.again.remove(&key) {
             state.add(key);
-        } else if let Some(delay) = delay {
-            state.delay(key, Instant::now() + delay);
+        } else {
+            match requeue {
+                Requeue::OnChange => {}
+                Requeue::After(delay) => state.delay(key, now + delay),
+                Requeue::Yield(latest) => state.give_way(key, now + latest),
+                Requeue::Failed => state.delay(key, now + backoff.unwrap_or_default()),
+            }
         }
         drop(state);
         self.shared.changed.notify_one();
@@ -237,11 +244,16 @@ impl FairQueue {
         self.shared.changed.notify_one();
     }
 
+    /// Whether keys wait for their turn, so that one that may wait should [give way](Requeue::Yield).
+    pub fn is_busy(&self) -> bool {
+        !self.state().waiting.is_empty()
+    }
+
     /// How many keys wait for their turn, wait for their time, and are being worked on.
     pub fn depth(&self) -> QueueDepth {
         let state = self.state();
         QueueDepth {
-            waiting: state.waiting.len(),
+            waiting: state.waiting.len() + state.yielding.len(),
             delayed: state.delayed.len(),
             in_flight: state.in_flight.len(),
             failing: state.failures.len(),
@@ -260,7 +272,7 @@ impl FairQueue {
 /// How full a queue is, in keys.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct QueueDepth {
-    /// Keys that wait for their turn.
+    /// Keys that wait for their turn, or let others go first.
     pub waiting: usize,
     /// Keys that wait for their time.
     pub delayed: usize,
@@ -296,24 +308,68 @@ impl State {
         if earlier || self.waiting.contains(&key) || self.again.contains(&key) {
             return;
         }
+        let yields = self.cancel_delay(&key);
+        self.due.insert(key.clone(), due);
+        let keys = if yields {
+            &mut self.yielding
+        } else {
+            &mut self.delayed
+        };
+        keys.insert((due, key));
+    }
+
+    /// Lets a key run when no other waits. If it has a time of its own that is earlier, that counts.
+    fn give_way(&mut self, key: ReconcileKey, latest: Instant) {
+        let due = self.due.get(&key).copied().unwrap_or(latest).min(latest);
         self.cancel_delay(&key);
         self.due.insert(key.clone(), due);
-        self.delayed.insert((due, key));
+        self.yielding.insert((due, key));
     }
 
-    fn cancel_delay(&mut self, key: &ReconcileKey) {
-        if let Some(due) = self.due.remove(key) {
-            self.delayed.remove(&(due, key.clone()));
-        }
+    /// Tells whether the key let others go first.
+    fn cancel_delay(&mut self, key: &ReconcileKey) -> bool {
+        let Some(due) = self.due.remove(key) else {
+            return false;
+        };
+        let entry = (due, key.clone());
+        self.delayed.remove(&entry);
+        self.yielding.remove(&entry)
     }
 
-    /// Makes wait for their turn all whose time has come.
+    /// Makes wait for their turn all whose time has come. Those that have let others go first are next.
     fn promote(&mut self, now: Instant) {
-        while self.delayed.first().is_some_and(|(due, _)| *due <= now) {
-            if let Some((_, key)) = self.delayed.pop_first() {
-                self.add(key);
+        while let Some((due, key)) = self.first_due()
+            && *due <= now
+        {
+            let (cluster, key) = (key.cluster.clone(), key.clone());
+            let yielded = self.cancel_delay(&key);
+            self.add(key);
+            if yielded && let Some(lane) = self.lanes.get_mut(&cluster) {
+                lane.keys.rotate_right(1);
             }
         }
+    }
+
+    fn first_due(&self) -> Option<&(Instant, ReconcileKey)> {
+        let first = [&self.delayed, &self.yielding].map(BTreeSet::first);
+        first.into_iter().flatten().min()
+    }
+
+    /// The key that has let others go first for the longest time.
+    fn take_yielding(&mut self, in_flight_max: usize) -> Option<ReconcileKey> {
+        let lanes = &self.lanes;
+        let is_full = |cluster: &Option<ClusterName>| {
+            cluster.is_some()
+                && lanes
+                    .get(cluster)
+                    .is_some_and(|lane| lane.in_flight >= in_flight_max)
+        };
+        let mut keys = self.yielding.iter();
+        let (_, key) = keys.find(|(_, key)| !is_full(&key.cluster))?.clone();
+        self.cancel_delay(&key);
+        self.lanes.entry(key.cluster.clone()).or_default().in_flight += 1;
+        self.in_flight.insert(key.clone());
+        Some(key)
     }
 
     fn take(&mut self, in_flight_max: usize) -> Option<ReconcileKey> {
@@ -394,6 +450,82 @@ mod tests {
         let key = queue.next().await.unwrap();
         queue.done(key, Requeue::OnChange);
         assert_eq!(queue.depth(), QueueDepth::default());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_gives_way_runs_when_no_other_waits_and_when_its_time_has_come() {
+        let queue = queue();
+        let give_way = async |name| {
+            queue.add(fleet(name));
+            let key = queue.next().await.unwrap();
+            assert_eq!(key, fleet(name));
+            queue.done(key, Requeue::Yield(Duration::from_secs(10)));
+        };
+        let next = async || queue.next().await.unwrap();
+        give_way("a").await;
+        give_way("b").await;
+        assert_eq!(queue.depth().waiting, 2);
+        assert!(!queue.is_busy(), "nobody need give way to them");
+        queue.add(fleet("c"));
+        assert!(queue.is_busy());
+        let order = [next().await, next().await, next().await];
+        assert_eq!(order, [fleet("c"), fleet("a"), fleet("b")]);
+        for key in order {
+            queue.done(key, Requeue::OnChange);
+        }
+        assert_eq!(queue.depth(), QueueDepth::default());
+
+        give_way("a").await;
+        tokio::time::advance(Duration::from_secs(9)).await;
+        queue.add(fleet("b"));
+        queue.add(fleet("c"));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(next().await, fleet("a"), "its time has come");
+        queue.done(fleet("a"), Requeue::OnChange);
+        assert_eq!([next().await, next().await], [fleet("b"), fleet("c")]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_gives_way_is_one_key_whatever_else_is_asked_of_it() {
+        let queue = queue();
+        let give_way = async || {
+            queue.add(fleet("a"));
+            let key = queue.next().await.unwrap();
+            queue.done(key, Requeue::Yield(Duration::from_secs(10)));
+        };
+        let next = async || queue.next().await.unwrap();
+        give_way().await;
+        queue.add_after(fleet("a"), Duration::from_secs(60));
+        queue.add_after(fleet("a"), Duration::from_secs(5));
+        queue.add(fleet("b"));
+        assert_eq!(queue.depth().delayed, 0, "it still waits for its turn only");
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(next().await, fleet("a"), "the earlier time counts");
+        queue.done(fleet("a"), Requeue::OnChange);
+        assert_eq!(next().await, fleet("b"));
+
+        give_way().await;
+        queue.add(fleet("a"));
+        assert!(queue.is_busy(), "a change does not give way");
+        assert_eq!(next().await, fleet("a"));
+        queue.done(fleet("a"), Requeue::OnChange);
+        queue.done(fleet("b"), Requeue::OnChange);
+        assert_eq!(queue.depth(), QueueDepth::default());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn giving_way_does_not_get_round_the_limit_of_a_cluster() {
+        let queue = FairQueue::new(QueueOptions::default().in_flight_per_cluster_max(1));
+        for name in ["a", "b"] {
+            queue.add(member("east", name));
+            let key = queue.next().await.unwrap();
+            queue.done(key, Requeue::Yield(Duration::from_secs(10)));
+        }
+        assert_eq!(queue.next().await, Some(member("east", "a")));
+        let second = tokio::time::timeout(Duration::from_secs(60), queue.next()).await;
+        assert!(second.is_err(), "{second:?}");
+        queue.done(member("east", "a"), Requeue::OnChange);
+        assert_eq!(queue.next().await, Some(member("east", "b")));
     }
 
     // Observable checks 2 to 4 of the informer.

@@ -150,11 +150,11 @@ impl ServiceStatus {
             // Whatever was written last, it is gone.
             self.own_statuses.forget(&key);
         }
-        let own = match seen {
-            Lookup::Present(raw) => self.own_statuses.is_shown(&key, raw.resource_version()),
-            _ => false,
+        let news = match seen {
+            Lookup::Present(raw) => self.own_statuses.is_news(&key, raw.resource_version()),
+            _ => true,
         };
-        if !own {
+        if news {
             self.queue.add(key);
         }
     }

@@ -35,22 +35,26 @@ impl ServiceStatus {
         if entries.as_ref() == Some(&collected) {
             return resync;
         }
+        let key = ReconcileKey::fleet(name.clone());
+        let write = self.own_statuses.begin(key.clone());
         let written = match &stored {
             None => self.create(name, &object, &collected).await,
             Some(stored) => self.replace_entries(name, stored, &collected).await,
         };
-        let key = ReconcileKey::fleet(name.clone());
         match written {
             Ok(answer) => {
                 let version = answer["metadata"]["resourceVersion"].as_str();
                 let version = version.unwrap_or_default().to_owned();
-                self.own_statuses.wrote(key, &version, Arc::new(answer));
+                if write.wrote(&version, Arc::new(answer)) {
+                    self.queue.add(key);
+                }
                 resync
             }
             // Somebody else was quicker; the watch is about to show it.
             Err(error)
                 if error.is_conflict() || error.is_already_exists() || error.is_not_found() =>
             {
+                drop(write);
                 self.own_statuses.forget(&key);
                 Requeue::After(Options::OUTDATED)
             }

@@ -19,6 +19,7 @@ mod calls;
 mod copies;
 mod namespaces;
 mod observe;
+mod postponed;
 mod reconcile;
 mod record;
 mod report;
@@ -29,18 +30,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kubefed_api::{
-    ClusterName, ClusterPropagatedVersion, FederatedTypeConfig, ObservedCopy, PropagatedVersion,
-    QualifiedName, ResourceType, Scope as ResourceScope, well_known,
+    ClusterName, ClusterPropagatedVersion, FederatedObject, FederatedTypeConfig, ObservedCopy,
+    PropagatedVersion, QualifiedName, ResourceType, Scope as ResourceScope, well_known,
 };
 use kubefed_informer::{Change, Event, Informer, RawObject, WatchSpec};
 use kubefed_runtime::{FairQueue, FleetController, OwnWrites, ReconcileKey};
-use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::calls::{Calls, LateCalls};
 use self::copies::Copies;
 use self::namespaces::{NamespacePlacements, Unreported};
+use self::postponed::Postponed;
 use self::record::VersionRecords;
 use crate::{Context, Options, resource_type};
 
@@ -56,11 +57,12 @@ pub(crate) struct Sync {
     host_namespaces: Option<Informer<ObservedCopy>>,
     copies: Copies,
     records: VersionRecords,
-    own_objects: OwnWrites<Arc<Value>>,
+    own_objects: OwnWrites<Arc<FederatedObject>>,
     own_copies: OwnWrites<ObservedCopy>,
     /// Clusters whose first list is not answered, and since when that is known.
     listing_since: Mutex<BTreeMap<ClusterName, Instant>>,
     unreported: Unreported,
+    postponed: Postponed,
     calls: Calls,
     /// Until the loop runs.
     late_calls: Mutex<Option<LateCalls>>,
@@ -136,6 +138,7 @@ impl Sync {
             own_copies: OwnWrites::default(),
             listing_since: Mutex::default(),
             unreported: Unreported::default(),
+            postponed: Postponed::default(),
             context,
         })
     }
@@ -232,7 +235,7 @@ impl Sync {
             // Whatever was written last, it is gone.
             self.own_objects.forget(&key);
         }
-        if change == Change::Deleted || !self.is_own_write(&key) {
+        if change == Change::Deleted || self.is_object_news(&key) {
             self.queue.add(key);
         }
     }

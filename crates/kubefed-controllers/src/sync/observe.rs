@@ -8,7 +8,6 @@ use kubefed_api::{ClusterName, FederatedObject, ObservedCopy, QualifiedName};
 use kubefed_informer::{Change, Cluster, Lookup, RawObject};
 use kubefed_propagation::{Federation, Ignorance, Member, Observation, Record, Scope, inventory};
 use kubefed_runtime::ReconcileKey;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Sync;
@@ -39,23 +38,24 @@ impl Sync {
     /// The federated object, never older than the answer to our own last write.
     pub(super) fn host_object(&self, name: &QualifiedName) -> HostObject {
         let (seen, own) = self.seen_object(name);
-        let value = match (&seen, own) {
-            (_, Some(Some(own))) => Arc::unwrap_or_clone(own),
+        let raw = match (seen, own) {
+            (_, Some(Some(own))) => return HostObject::Present(own),
             (_, Some(None)) | (Lookup::Absent, None) => return HostObject::Absent,
             (Lookup::Unknown(why), None) => return HostObject::Unknown(why.to_string()),
-            (Lookup::Present(raw), None) => match raw.parse() {
-                Ok(value) => value,
-                Err(error) => return HostObject::Unknown(error.to_string()),
-            },
+            (Lookup::Present(raw), None) => raw,
         };
-        match FederatedObject::parse(value) {
-            Ok(object) => HostObject::Present(Arc::new(object)),
-            Err(error) => HostObject::Unreadable(error),
+        match raw.parse().map(FederatedObject::parse) {
+            Ok(Ok(object)) => HostObject::Present(Arc::new(object)),
+            Ok(Err(error)) => HostObject::Unreadable(error),
+            Err(error) => HostObject::Unknown(error.to_string()),
         }
     }
 
     /// What the watch shows, and what was written last if that is newer.
-    fn seen_object(&self, name: &QualifiedName) -> (Lookup<RawObject>, Option<Option<Arc<Value>>>) {
+    fn seen_object(
+        &self,
+        name: &QualifiedName,
+    ) -> (Lookup<RawObject>, Option<Option<Arc<FederatedObject>>>) {
         let key = ReconcileKey::fleet(name.clone());
         let mut latest = self.own_objects.latest();
         let seen = self.federated.store().get(name);
@@ -64,11 +64,11 @@ impl Sync {
         (seen, own)
     }
 
-    /// Whether the watch shows what we wrote last, so that its event is no news.
-    pub(super) fn is_own_write(&self, key: &ReconcileKey) -> bool {
+    /// Whether the watch shows something else than what we wrote last.
+    pub(super) fn is_object_news(&self, key: &ReconcileKey) -> bool {
         match self.federated.store().get(&key.object) {
-            Lookup::Present(raw) => self.own_objects.is_shown(key, raw.resource_version()),
-            _ => false,
+            Lookup::Present(raw) => self.own_objects.is_news(key, raw.resource_version()),
+            _ => true,
         }
     }
 
@@ -82,11 +82,10 @@ impl Sync {
         let key = ReconcileKey::in_cluster(cluster.clone(), name.clone());
         if change == Change::Deleted {
             // Whatever was written last, it is gone, or no longer has the label.
-            self.own_copies.forget(&key);
-            return true;
+            return !self.own_copies.forget(&key);
         }
         let seen = self.copies.resource_version(cluster, name);
-        seen.is_none_or(|version| !self.own_copies.is_shown(&key, &version))
+        seen.is_none_or(|version| self.own_copies.is_news(&key, &version))
     }
 
     /// Everything that a federated object's copies depend on.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use kubefed_api::{ClusterName, FederatedObject, ObjectVersion, PropagationStatus, QualifiedName};
+use kubefed_api::{
+    ClusterName, FederatedObject, ObjectVersion, ObservedCopy, PropagationStatus, QualifiedName,
+};
 use kubefed_propagation::{
     Action, Decision, Failure, Member, Observation, Outcome, Waiting, decide, decide_orphan,
     hold_after, hold_before,
 };
-use kubefed_runtime::{Dispatched, MemberObject, ReconcileKey, Requeue};
+use kubefed_runtime::{Dispatched, MemberObject, ReconcileKey, Requeue, UnderWay};
 
 use super::Sync;
 use super::calls::{Call, Late};
@@ -154,7 +156,7 @@ impl Sync {
             &world.inventory,
             world.members.iter().map(|(m, _)| m.name()).zip(&decisions),
         ) {
-            object = match self.patch_object(&object, &patch).await {
+            object = match self.patch_object(&object, None, &patch).await {
                 Ok(held) if held.generation() == object.generation() => held,
                 // The host changed on the way what is desired.
                 Ok(_) => return Requeue::After(Options::OUTDATED),
@@ -172,7 +174,20 @@ impl Sync {
         let wait = self.until_namespace_is_reported(object.name(), &decisions);
         let carried_out = self.carry_out(&object, &world, decisions, &late, wait.is_some());
         let settled = carried_out.await;
-        self.tell(&object, &world, &late, &settled);
+        let mut notes = self.notes(&object, &world, &late, &settled);
+        if wait.is_none()
+            && self.may_be_postponed(&object, &settled)
+            && let Some(latest) = self.postponed.put_off(object.name(), &mut notes)
+        {
+            let (selected, produced) = versions(&settled);
+            self.records
+                .learn(&object, &world.federation, &selected, &produced);
+            return Requeue::Yield(latest);
+        }
+        let earlier = self.postponed.take(object.name());
+        let is_rest = earlier.is_some();
+        self.tell(&object, earlier.unwrap_or_default());
+        self.tell(&object, notes);
         if let Some(wait) = wait {
             // What became of the others is reported together with what becomes of these.
             let recorded = self.record(&object, &world, &settled).await;
@@ -180,7 +195,7 @@ impl Sync {
         }
         let (recorded, reported) = futures::join!(
             self.record(&object, &world, &settled),
-            self.report(&object, &world, &settled),
+            self.report(&object, &world, &settled, is_rest),
         );
         match reported {
             Ok(Some(newer)) => object = newer,
@@ -191,7 +206,7 @@ impl Sync {
             .iter()
             .map(|(cluster, settled)| (cluster, settled.releases()));
         if let Some(patch) = hold_after(&object, released) {
-            match self.patch_object(&object, &patch).await {
+            match self.patch_object(&object, None, &patch).await {
                 Ok(_) => {}
                 Err(error) if error.is_not_found() && object.is_deleting() => {}
                 Err(error) => return after_host_error(object.name(), &error),
@@ -284,22 +299,25 @@ impl Sync {
             if creates && !held {
                 return Settled::due(decision, Due::Inventory);
             }
+            let key = ReconcileKey::in_cluster(member.name().clone(), target.clone());
             if decision.action.writes() {
+                let write = self.own_copies.begin(key.clone());
                 match self.context.dispatcher.write(&copy, &decision.action).await {
                     Dispatched::Ended { outcome, copy } => {
-                        self.remember(member.name(), target, &decision, &outcome, copy);
+                        self.remember(write, member.name(), target, &outcome, copy);
+                        if let Outcome::Failed { message, .. } = &outcome {
+                            let cluster = member.name();
+                            tracing::debug!(%cluster, %target, %decision, message, "an operation failed");
+                        }
                         return done(decision, Some(outcome));
                     }
-                    Dispatched::Stale => {}
+                    Dispatched::Stale => drop(write),
                 }
             } else if !decision.action.reads() {
                 return done(decision, None);
             }
             let observation = self.context.dispatcher.read(&copy).await;
-            self.own_copies.forget(&ReconcileKey::in_cluster(
-                member.name().clone(),
-                target.clone(),
-            ));
+            self.own_copies.forget(&key);
             decision = decide(&observation);
         }
         let message = "the object keeps changing".to_owned();
@@ -312,31 +330,50 @@ impl Sync {
         )
     }
 
-    /// Remembers a write until the watch shows it.
+    /// Remembers a write until the watch shows it. What others did meanwhile is drift.
     fn remember(
         &self,
+        write: UnderWay<'_, ObservedCopy>,
         cluster: &ClusterName,
         target: &QualifiedName,
-        decision: &Decision,
         outcome: &Outcome,
-        copy: Option<kubefed_api::ObservedCopy>,
+        copy: Option<ObservedCopy>,
     ) {
-        let key = ReconcileKey::in_cluster(cluster.clone(), target.clone());
-        match (outcome, copy) {
+        let news = match (outcome, copy) {
             (Outcome::Applied { .. } | Outcome::Deleting, Some(copy)) => {
                 let version = copy.resource_version().to_owned();
-                self.own_copies.wrote(key, &version, copy);
+                write.wrote(&version, copy)
             }
             (Outcome::Gone | Outcome::Released, _) => {
-                if let Some(seen) = self.copies.resource_version(cluster, target) {
-                    self.own_copies.deleted(key, &seen);
+                match self.copies.resource_version(cluster, target) {
+                    Some(seen) => write.deleted(&seen),
+                    None => false,
                 }
             }
-            (Outcome::Failed { message, .. }, _) => {
-                tracing::debug!(%cluster, %target, %decision, message, "an operation failed");
-            }
-            _ => {}
+            _ => write.failed(),
+        };
+        if news {
+            let key = ReconcileKey::fleet(self.federated_name(target));
+            self.queue.add_after(key, self.context.options.drift_delay);
         }
+    }
+
+    /// Whether record, status and events can follow when no other object waits for its copies: they tell
+    /// of nothing but copies that are as desired.
+    fn may_be_postponed(
+        &self,
+        object: &FederatedObject,
+        settled: &BTreeMap<ClusterName, Settled>,
+    ) -> bool {
+        let is_plain = |settled: &Settled| {
+            settled.version().is_some() || matches!(settled.decision.action, Action::Nothing)
+        };
+        // Others wait until a FederatedNamespace is reported on.
+        self.queue.is_busy()
+            && !self.kinds.target.is_core("Namespace")
+            && !object.is_deleting()
+            && settled.values().any(Settled::is_applied)
+            && settled.values().all(is_plain)
     }
 
     async fn record(
@@ -351,63 +388,52 @@ impl Sync {
         if world.federation.placement().undetermined().is_some() {
             return Ok(());
         }
-        let mut selected = BTreeSet::new();
-        let mut produced = BTreeMap::new();
-        for (cluster, settled) in settled {
-            if settled.decision.is_selected() {
-                selected.insert(cluster.clone());
-            }
-            if let Some(version) = settled.version() {
-                produced.insert(cluster.clone(), version.clone());
-            }
-        }
+        let (selected, produced) = versions(settled);
         self.records
             .store(object, &world.federation, &selected, &produced)
             .await
     }
 
-    /// Patches the federated object and goes on with the answer.
-    async fn patch_object(
+    /// Patches the federated object or its status, goes on with the answer, and remembers it until the
+    /// watch shows it.
+    pub(super) async fn patch_object(
         &self,
         object: &FederatedObject,
+        subresource: Option<&str>,
         patch: &serde_json::Value,
     ) -> Result<Arc<FederatedObject>, HostError> {
-        let name = object.name();
-        let patched = self
-            .context
-            .host
-            .patch(&self.kinds.federated, name, None, patch)
-            .await?;
-        self.answered(name, patched)
-    }
-
-    /// Goes on with the object of the host's answer, and remembers it until the watch shows it.
-    pub(super) fn answered(
-        &self,
-        name: &QualifiedName,
-        answer: serde_json::Value,
-    ) -> Result<Arc<FederatedObject>, HostError> {
-        let version = answer["metadata"]["resourceVersion"]
-            .as_str()
-            .unwrap_or_default();
+        let (kind, name) = (&self.kinds.federated, object.name());
         let key = ReconcileKey::fleet(name.clone());
-        let metadata = &answer["metadata"];
-        let finalizers = metadata["finalizers"].as_array().map_or(0, Vec::len);
-        if metadata["deletionTimestamp"].is_string() && finalizers == 0 {
-            self.own_objects.deleted(key, version);
-        } else {
-            self.own_objects
-                .wrote(key, version, Arc::new(answer.clone()));
+        let write = self.own_objects.begin(key.clone());
+        let answer = self.context.host.patch(kind, name, subresource, patch);
+        let answer = answer.await.and_then(|answer| {
+            FederatedObject::parse(answer).map_err(|error| HostError::Malformed(error.to_string()))
+        });
+        let (news, answer) = match answer {
+            Ok(object) => {
+                let object = Arc::new(object);
+                let metadata = object.metadata();
+                let version = metadata.resource_version.as_deref().unwrap_or_default();
+                let held = metadata.finalizers.as_ref().map_or(0, Vec::len);
+                let news = if object.is_deleting() && held == 0 {
+                    write.deleted(version)
+                } else {
+                    write.wrote(version, Arc::clone(&object))
+                };
+                (news, Ok(object))
+            }
+            Err(error) => (write.failed(), Err(error)),
+        };
+        if news {
+            self.queue.add(key);
         }
-        let parsed = FederatedObject::parse(answer);
-        parsed
-            .map(Arc::new)
-            .map_err(|error| HostError::Malformed(error.to_string()))
+        answer
     }
 
     /// Sets free the copies of a federated object that does not exist. They are never deleted.
     async fn free_orphans(self: &Arc<Self>, name: &QualifiedName) -> Requeue {
         self.records.forget(name);
+        drop(self.postponed.take(name));
         self.context.explanations.explain(
             self.kinds.federated.qualified_plural(),
             name,
@@ -473,6 +499,23 @@ impl Sync {
             resync
         })
     }
+}
+
+/// The clusters that are to have a copy, and the versions of the copies that are as desired.
+fn versions(
+    settled: &BTreeMap<ClusterName, Settled>,
+) -> (BTreeSet<ClusterName>, BTreeMap<ClusterName, ObjectVersion>) {
+    let mut selected = BTreeSet::new();
+    let mut produced = BTreeMap::new();
+    for (cluster, settled) in settled {
+        if settled.decision.is_selected() {
+            selected.insert(cluster.clone());
+        }
+        if let Some(version) = settled.version() {
+            produced.insert(cluster.clone(), version.clone());
+        }
+    }
+    (selected, produced)
 }
 
 impl World {

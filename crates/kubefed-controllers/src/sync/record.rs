@@ -30,9 +30,12 @@ pub(crate) struct VersionRecords {
 
 #[derive(Clone)]
 struct Stored {
+    /// Empty before it was created.
     resource_version: String,
     owner_uid: String,
     status: PropagatedVersionStatus,
+    /// Whether the host cluster has this status.
+    saved: bool,
     /// What the versions are made from; `None` where that is not known, as after a start.
     inputs: Option<CopyInputs>,
 }
@@ -90,6 +93,36 @@ impl VersionRecords {
         self.entries().remove(name);
     }
 
+    /// Takes note of what the clusters hold now of a federation, to be stored later.
+    pub(crate) fn learn(
+        &self,
+        object: &FederatedObject,
+        federation: &Federation,
+        selected: &BTreeSet<ClusterName>,
+        produced: &BTreeMap<ClusterName, ObjectVersion>,
+    ) {
+        let Ok(hashes) = federation.hashes() else {
+            return;
+        };
+        let mut entries = self.entries();
+        let ours = entries.get(object.name());
+        let ours = ours.filter(|stored| stored.owner_uid == object.uid());
+        let stored = ours.map(|stored| &stored.status);
+        if let Some(next) = next_versions(stored, hashes, selected, produced) {
+            let resource_version = ours.map(|stored| stored.resource_version.clone());
+            let stored = Stored {
+                resource_version: resource_version.unwrap_or_default(),
+                owner_uid: object.uid().to_owned(),
+                inputs: kept_inputs(ours, &next),
+                status: next,
+                saved: false,
+            };
+            entries.insert(object.name().clone(), stored);
+        }
+        drop(entries);
+        self.learn_inputs(federation.object());
+    }
+
     /// Stores what the clusters hold now of a federation, which `object` may be newer than. Until it
     /// succeeds the control plane's next start would read every copy again.
     pub(crate) async fn store(
@@ -109,12 +142,15 @@ impl VersionRecords {
                 .as_ref()
                 .filter(|stored| stored.owner_uid == object.uid());
             let stored = ours.map(|stored| &stored.status);
-            let Some(next) = next_versions(stored, hashes, selected, produced) else {
+            let learnt = ours.filter(|stored| !stored.saved);
+            let learnt = learnt.map(|stored| stored.status.clone());
+            let Some(next) = next_versions(stored, hashes, selected, produced).or(learnt) else {
                 self.learn_inputs(federation.object());
                 return Ok(());
             };
-            let written = match ours {
-                Some(stored) => self.write(object, &stored.resource_version, &next).await,
+            let version = ours.map(|stored| &stored.resource_version);
+            let written = match version.filter(|version| !version.is_empty()) {
+                Some(version) => self.write(object, version, &next).await,
                 None => self.create(object, &next).await,
             };
             match written {
@@ -180,18 +216,14 @@ impl VersionRecords {
             .replace_status(&self.kind, &self.name(object), &body)
             .await?;
         let mut entries = self.entries();
-        // Under the same hashes some copies may be older than the write, and so are their inputs.
-        let earlier = entries.remove(object.name());
+        let earlier = entries.get(object.name());
         let earlier = earlier.filter(|stored| stored.owner_uid == object.uid());
-        let earlier = earlier.filter(|stored| {
-            stored.status.template_version == next.template_version
-                && stored.status.overrides_version == next.overrides_version
-        });
         let stored = Stored {
             resource_version: text(&written["metadata"]["resourceVersion"]),
             owner_uid: object.uid().to_owned(),
             status: next.clone(),
-            inputs: earlier.and_then(|stored| stored.inputs),
+            saved: true,
+            inputs: kept_inputs(earlier, next),
         };
         entries.insert(object.name().clone(), stored);
         Ok(())
@@ -278,9 +310,20 @@ impl Stored {
             resource_version: text(&metadata["resourceVersion"]),
             owner_uid: text(&metadata["ownerReferences"][0]["uid"]),
             status: serde_json::from_value(object["status"].clone()).unwrap_or_default(),
+            saved: true,
             inputs: None,
         }
     }
+}
+
+/// The inputs of an earlier record that hold for the next: under the same hashes some copies may be older
+/// than the write, and so are their inputs.
+fn kept_inputs(earlier: Option<&Stored>, next: &PropagatedVersionStatus) -> Option<CopyInputs> {
+    let earlier = earlier.filter(|stored| {
+        stored.status.template_version == next.template_version
+            && stored.status.overrides_version == next.overrides_version
+    });
+    earlier.and_then(|stored| stored.inputs.clone())
 }
 
 fn text(value: &Value) -> String {

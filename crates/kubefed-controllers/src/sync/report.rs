@@ -15,12 +15,14 @@ use crate::host::HostError;
 
 impl Sync {
     /// Writes the status if it says something new, and gives the object of the answer. While a cluster
-    /// has yet to answer its first list, its state is not known and not news either.
+    /// has yet to answer its first list, its state is not known and not news either. `is_rest` tells that
+    /// copies were written by an earlier reconcile that left the report to this one.
     pub(super) async fn report(
         &self,
         object: &FederatedObject,
         world: &World,
         settled: &BTreeMap<ClusterName, Settled>,
+        is_rest: bool,
     ) -> Result<Option<Arc<FederatedObject>>, HostError> {
         self.context.explanations.explain(
             self.kinds.federated.qualified_plural(),
@@ -28,7 +30,7 @@ impl Sync {
             explanation(world, settled),
         );
         let remote_statuses = self.remote_statuses(world, settled);
-        let Some(report) = report(object, world, settled, remote_statuses) else {
+        let Some(report) = report(object, world, settled, remote_statuses, is_rest) else {
             return Ok(None);
         };
         let now = self.context.now();
@@ -41,14 +43,8 @@ impl Sync {
             "metadata": {"resourceVersion": version},
             "status": status_patch(&next),
         });
-        let kind = &self.kinds.federated;
-        match self
-            .context
-            .host
-            .patch(kind, object.name(), Some("status"), &patch)
-            .await
-        {
-            Ok(answer) => self.answered(object.name(), answer).map(Some),
+        match self.patch_object(object, Some("status"), &patch).await {
+            Ok(newer) => Ok(Some(newer)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
@@ -109,6 +105,7 @@ fn report(
     world: &World,
     settled: &BTreeMap<ClusterName, Settled>,
     mut remote_statuses: BTreeMap<ClusterName, Value>,
+    is_rest: bool,
 ) -> Option<Report> {
     // Whether the namespace is federated will be known in a moment; until then there is no news.
     let undetermined = world.federation.placement().undetermined();
@@ -122,7 +119,7 @@ fn report(
     if world.listing {
         return None;
     }
-    let updated = settled.values().any(Settled::is_applied);
+    let updated = is_rest || settled.values().any(Settled::is_applied);
     // Where one copy has a status the kind has one, and it is missed in the others.
     let expected = if remote_statuses.is_empty() {
         RemoteStatus::NotExpected

@@ -117,24 +117,29 @@ impl Sync {
         })
     }
 
-    /// Says what was done, what failed, and what stands in the way. `late` are the ends of calls that an
+    /// Says what there is to say about an object.
+    pub(super) fn tell(&self, object: &FederatedObject, notes: Vec<Note>) {
+        let about = self.about(object);
+        for note in notes {
+            self.context.events.say(&about, note);
+        }
+    }
+
+    /// What was done, what failed, and what stands in the way. `late` are the ends of calls that an
     /// earlier reconcile did not wait for.
-    pub(super) fn tell(
+    pub(super) fn notes(
         &self,
         object: &FederatedObject,
         world: &World,
         late: &BTreeMap<ClusterName, Late>,
         settled: &BTreeMap<ClusterName, Settled>,
-    ) {
-        let about = self.about(object);
+    ) -> Vec<Note> {
         let copy = format!(
             "{} \"{}\"",
             self.kinds.target.kind,
             self.target_name(object.name())
         );
-        for note in of_the_whole(object, world) {
-            self.context.events.say(&about, note);
-        }
+        let mut notes = of_the_whole(object, world);
         let observed: BTreeMap<_, _> = world
             .members
             .iter()
@@ -148,22 +153,21 @@ impl Sync {
                 sayings.entry(saying).or_default().insert(cluster);
             }
         }
-        for ((warning, reason, before, after), clusters) in sayings {
-            let note = Note {
-                warning,
-                lasts: warning,
-                reason,
-                subject: format!("{before}{}", list(&clusters)),
-                detail: after,
-            };
-            self.context.events.say(&about, note);
+        notes.extend(
+            sayings
+                .into_iter()
+                .map(|((warning, reason, before, after), clusters)| Note {
+                    warning,
+                    lasts: warning,
+                    reason,
+                    subject: format!("{before}{}", list(&clusters)),
+                    detail: after,
+                }),
+        );
+        if object.is_deleting() && !world.listing {
+            notes.extend(self.waiting(settled));
         }
-        if object.is_deleting()
-            && !world.listing
-            && let Some(note) = self.waiting(settled)
-        {
-            self.context.events.say(&about, note);
-        }
+        notes
     }
 }
 

@@ -143,6 +143,99 @@ async fn an_edit_of_one_clusters_overrides_reaches_that_cluster_alone() {
     }
 }
 
+fn maps(count: usize) -> Vec<Value> {
+    let map = |index| config_map(&format!("map-{index}"), &everywhere());
+    (0..count).map(map).collect()
+}
+
+fn has_copies(playground: &Playground, count: usize) -> bool {
+    playground.members().all(|(member, _)| {
+        let copies =
+            (0..count).filter(|index| copy(playground, member, &format!("map-{index}")).is_some());
+        copies.count() == count
+    })
+}
+
+// The host answers in 10 ms, so that the order of requests is seen.
+async fn busy_shop(options: Options) -> Playground {
+    let playground = production(3, options).await;
+    open_shop(&playground).await;
+    let delay = Effect::Delay(Duration::from_millis(10));
+    playground
+        .host()
+        .inject(Fault::new(delay).user_agent("kubefed"));
+    forget_requests(&playground);
+    playground
+}
+
+#[tokio::test(start_paused = true)]
+async fn copies_come_first_and_nothing_that_follows_is_lost() {
+    const OBJECTS: usize = 100;
+    let playground = busy_shop(Options::default()).await;
+    playground.apply(maps(OBJECTS)).await.unwrap();
+    until("every copy is there", || has_copies(&playground, OBJECTS)).await;
+    let so_far = requests(&playground);
+    let records = so_far.get("update propagatedversions.core.kubefed.io");
+    assert!(records.copied().unwrap_or(0) < OBJECTS / 2, "{so_far:?}");
+    playground.settle(PATIENCE).await.unwrap();
+    let all = [
+        ("patch federatedconfigmaps.types.kubefed.io", 2 * OBJECTS),
+        ("create configmaps", 3 * OBJECTS),
+        ("create propagatedversions.core.kubefed.io", OBJECTS),
+        ("update propagatedversions.core.kubefed.io", OBJECTS),
+        ("create events", OBJECTS),
+    ];
+    expect(&playground, &all);
+    for index in 0..OBJECTS {
+        let name = format!("map-{index}");
+        assert_eq!(propagation(&playground, "ConfigMap", &name), "True");
+        let version = version_object(&playground, &format!("configmap-{name}")).unwrap();
+        assert_eq!(
+            version["status"]["clusterVersions"]
+                .as_array()
+                .unwrap()
+                .len(),
+            3
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_follows_its_copies_however_many_objects_wait() {
+    const OBJECTS: usize = 100;
+    let playground = busy_shop(Options::default().workers(1)).await;
+    let slow = Effect::Delay(Duration::from_millis(500));
+    playground
+        .host()
+        .inject(Fault::new(slow).user_agent("kubefed"));
+    playground.apply(maps(OBJECTS)).await.unwrap();
+    let first = || copy(&playground, "member-1", "map-0").is_some();
+    until("the first copy is there", first).await;
+    let reported = || propagation(&playground, "ConfigMap", "map-0") == "True";
+    let after = until("the first is reported", reported).await;
+    assert!(after > seconds(10) && after < seconds(20), "{after:?}");
+    assert!(!has_copies(&playground, OBJECTS), "others still wait");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_left_for_later_is_found_after_a_restart() {
+    const OBJECTS: usize = 100;
+    let mut playground = busy_shop(Options::default()).await;
+    playground.apply(maps(OBJECTS)).await.unwrap();
+    until("every copy is there", || has_copies(&playground, OBJECTS)).await;
+    playground.stop_control_plane().await;
+    let is_reported =
+        |index: &usize| propagation(&playground, "ConfigMap", &format!("map-{index}")) == "True";
+    assert!((0..OBJECTS).filter(is_reported).count() < OBJECTS);
+    playground.start_control_plane();
+    playground.settle(PATIENCE).await.unwrap();
+    for index in 0..OBJECTS {
+        let name = format!("map-{index}");
+        assert_eq!(propagation(&playground, "ConfigMap", &name), "True");
+        assert!(version_object(&playground, &format!("configmap-{name}")).is_some());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn objects_that_come_with_their_namespace_wait_for_it() {
     let playground = production(3, Options::default()).await;
