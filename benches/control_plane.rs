@@ -2,13 +2,17 @@
 //! and memory?
 //!
 //! One host that is also a member, and two more members: etcd, kube-apiserver and
-//! kube-controller-manager each, found through `KUBEBUILDER_ASSETS`. The control plane runs in a process
-//! of its own with production settings. Its requests are counted from the servers' audit logs, where it
-//! has a user of its own.
+//! kube-controller-manager each, found through `KUBEBUILDER_ASSETS`. The control plane is a program of its
+//! own, `control_plane_measured.rs`, with production settings. Its requests are counted from the servers'
+//! audit logs, where it has a user of its own.
 //!
 //! Run with `cargo bench -p kubefed-playground --bench control_plane`; `KUBEFED_BENCH_OBJECTS=2000` sets
-//! the number of federated ConfigMaps (300). One is a template of 600 bytes, a placement in three
+//! the number of federated ConfigMaps (300), `KUBEFED_BENCH_PROFILE=release` the profile that the measured
+//! program is built with (small). A federated ConfigMap is a template of 600 bytes, a placement in three
 //! clusters and one override.
+//!
+//! The seconds and the pace are those until every member shows a change; beside them stands when the
+//! control plane has written its last, so that every status and record is there as well.
 //!
 //! The least number of writes for a copy in one of n clusters is that of the wire format: 1 + 4/n to
 //! create (finalizer, copy, version object and its status, status), 1 + 2/n to update, 2 for a copy that
@@ -38,18 +42,14 @@ use cluster::RealCluster;
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
-use kubefed_informer::{Clock, FleetConfig, HttpsConnect, https_client};
+use kube::config::Kubeconfig;
+use kube::{Api, Client};
+use kubefed_informer::HttpsConnect;
 use kubefed_playground::kubefed_api::ResourceType;
 use kubefed_playground::kubefed_api::well_known::{MANAGED_LABEL, MANAGED_VALUE};
-use kubefed_playground::kubefed_controllers::{ControlPlane, Options};
 use kubefed_playground::{PlayedCluster, Playground, PlaygroundOptions};
 use kubefed_testing::{ApiServer, assets};
 use serde_json::{Value, json};
-
-/// Set for the process that is measured: the kubeconfig of the host.
-const CONTROL_PLANE: &str = "KUBEFED_BENCH_CONTROL_PLANE";
 
 /// The user that the measured process is in every cluster.
 const USER: &str = "system:serviceaccount:default:control-plane";
@@ -65,36 +65,49 @@ const PATIENCE: Duration = Duration::from_secs(600);
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 fn main() -> Outcome {
-    if let Some(kubeconfig) = std::env::var_os(CONTROL_PLANE) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        return runtime.block_on(control_plane(Path::new(&kubeconfig)));
-    }
     if let Err(reason) = assets() {
         println!("control_plane: not measured: {reason}");
         return Ok(());
     }
     let objects = std::env::var("KUBEFED_BENCH_OBJECTS");
     let objects = objects.map_or(Ok(300), |text| text.parse())?;
-    tokio::runtime::Runtime::new()?.block_on(measure(objects))
+    let program = measured_program()?;
+    tokio::runtime::Runtime::new()?.block_on(measure(objects, &program))
 }
 
-/// The measured process: it ends when its standard input does.
-async fn control_plane(kubeconfig: &Path) -> Outcome {
-    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    let host = https_client(&config)?;
-    let (options, fleet) = (Options::default(), FleetConfig::default());
-    let control_plane = ControlPlane::start(host, HttpsConnect, options, fleet, Clock::system());
-    tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()))
-        .await??;
-    control_plane.stop().await;
-    Ok(())
+/// Builds the program that is measured: small, and without anything of the bench in it.
+fn measured_program() -> Outcome<PathBuf> {
+    const NAME: &str = "control_plane_measured";
+    let profile = std::env::var("KUBEFED_BENCH_PROFILE");
+    let profile = profile.unwrap_or_else(|_| "small".to_owned());
+    println!("building {NAME} with profile {profile}");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Command::new(cargo)
+        .args([
+            "build",
+            "--package",
+            env!("CARGO_PKG_NAME"),
+            "--bench",
+            NAME,
+        ])
+        .args([
+            "--profile",
+            &profile,
+            "--message-format",
+            "json-render-diagnostics",
+        ])
+        .stderr(Stdio::inherit())
+        .output()?;
+    let messages = String::from_utf8(built.stdout)?;
+    let artifact = |line: &str| serde_json::from_str::<Value>(line).ok();
+    let mut artifacts = messages.lines().filter_map(artifact);
+    let artifact = artifacts.find(|artifact| artifact["target"]["name"] == NAME);
+    let path = artifact.and_then(|artifact| Some(artifact["executable"].as_str()?.into()));
+    Ok(path.ok_or_else(|| format!("{NAME} was not built: {}", built.status))?)
 }
 
-async fn measure(objects: usize) -> Outcome {
-    let bench = Bench::start(objects).await?;
+async fn measure(objects: usize, program: &Path) -> Outcome {
+    let bench = Bench::start(objects, program).await?;
     println!(
         "{objects} federated ConfigMaps, {} members, one override each\n",
         bench.members.len()
@@ -161,7 +174,7 @@ struct Bench {
 }
 
 impl Bench {
-    async fn start(objects: usize) -> Outcome<Self> {
+    async fn start(objects: usize, program: &Path) -> Outcome<Self> {
         let dir = tempfile::TempDir::new()?;
         let policy = dir.path().join("audit-policy.yaml");
         let rule =
@@ -208,8 +221,8 @@ impl Bench {
 
         let path = dir.path().join("kubeconfig");
         std::fs::write(&path, serde_json::to_string(&kubeconfig)?)?;
-        let measured = Command::new(std::env::current_exe()?)
-            .env(CONTROL_PLANE, &path)
+        let measured = Command::new(program)
+            .arg(&path)
             .stdin(Stdio::piped())
             .spawn()?;
         let bench = Self {
@@ -259,8 +272,8 @@ impl Bench {
         Ok(())
     }
 
-    /// Waits until the control plane has not written for a while.
-    async fn quiet(&self) -> Outcome {
+    /// Waits until the control plane has not written for a while, and tells since when.
+    async fn quiet(&self) -> Outcome<Instant> {
         let start = Instant::now();
         let mut writes = self.requests()?.writes();
         let mut since = Instant::now();
@@ -274,7 +287,7 @@ impl Bench {
                 return Err("the control plane never stops writing".into());
             }
         }
-        Ok(())
+        Ok(since)
     }
 
     async fn each_object(&self, act: impl AsyncFn(&Self, usize) -> Outcome) -> Outcome {
@@ -454,19 +467,19 @@ struct Measured;
 
 impl Measured {
     const HEADER: &str = "\
-| phase | seconds | copies/s | requests/copy | writes/copy | least | events/copy | CPU ms/copy | peak RSS MB |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |";
+| phase | seconds | copies/s | last write s | requests/copy | writes/copy | least | events/copy | CPU ms/copy | peak RSS MB |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |";
 }
 
 impl Phase {
     async fn end(self, bench: &Bench) -> Outcome {
         let seconds = self.start.elapsed().as_secs_f64();
-        bench.quiet().await?;
+        let last_write = (bench.quiet().await? - self.start).as_secs_f64();
         let (after, before) = (bench.requests()?, self.requests);
         let per_copy = |after: usize, before: usize| (after - before) as f64 / self.copies;
         let processor = processor_time(&bench.measured) - self.processor;
         println!(
-            "| {} | {seconds:.1} | {:.0} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.0} |",
+            "| {} | {seconds:.1} | {:.0} | {last_write:.1} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.1} |",
             self.name,
             self.copies / seconds,
             per_copy(after.all(), before.all()),
