@@ -20,7 +20,8 @@ use crate::host::{Host, HostError};
 /// Events that are written at once. Those about one object are written one after another.
 const LANES: usize = 8;
 
-/// Notes that wait to be written; as many as the original's recorder holds.
+/// Notes that wait to be written in a lane; as many as the original's recorder holds in all. When many
+/// objects change at once, notes come twice as fast as they are written.
 const WAITING_MAX: usize = 1000;
 
 /// Events that are remembered to be counted on, of some hundred bytes each.
@@ -157,7 +158,7 @@ impl Recorder {
     pub(crate) fn lanes(host: &Host, clock: Clock) -> (Events, Vec<Self>) {
         let (lanes, recorders): (Vec<_>, _) = (0..LANES)
             .map(|number| {
-                let (sender, notes) = mpsc::channel(WAITING_MAX / LANES);
+                let (sender, notes) = mpsc::channel(WAITING_MAX);
                 let dropped = Arc::<AtomicU64>::default();
                 let recorder = Self {
                     host: host.clone(),

@@ -198,6 +198,9 @@ async fn watches_and_calls_share_connections() {
         assert_eq!(lines.next().await.unwrap().unwrap(), "ok");
         lines
     };
+    let burst = futures::future::join_all((0..40).map(|_| ask("/healthz"))).await;
+    assert_eq!(burst.len(), 40);
+    drop(burst);
     let mut watches = Vec::new();
     for (number, expected) in [(63, 1), (64, 2), (1, 3)] {
         for _ in 0..number {

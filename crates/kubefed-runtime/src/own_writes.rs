@@ -18,6 +18,9 @@ const SWEPT_FROM: usize = 1024;
 /// they come together.
 const REPEATED: Duration = Duration::from_secs(5);
 
+/// Shown by a watch that shows the object no longer: newer than any version.
+const GONE: u128 = u128::MAX;
+
 /// Remembers what was written until a watch shows it, so that nothing is decided on an older state, and
 /// that nobody takes the event of an own write for news.
 ///
@@ -86,7 +89,8 @@ impl<T> Default for OwnWrites<T> {
 impl<T> OwnWrites<T> {
     /// Announces a write. There may be one at a time for each key.
     pub fn begin(&self, key: ReconcileKey) -> UnderWay<'_, T> {
-        self.state().under_way.insert(key.clone(), None);
+        let other = self.state().under_way.insert(key.clone(), None);
+        debug_assert!(other.is_none(), "two writes at once of {key}");
         UnderWay {
             writes: self,
             key: Some(key),
@@ -106,24 +110,32 @@ impl<T> OwnWrites<T> {
     pub fn is_news(&self, key: &ReconcileKey, seen: &str) -> bool {
         let seen = version(seen);
         let mut state = self.state();
-        if let Some(shown) = state.under_way.get_mut(key) {
-            *shown = Some(seen);
-            return false;
-        }
-        let entry = state.entries.get_mut(key);
-        let Some(entry) = entry.filter(|entry| entry.resource_version == seen) else {
-            return true;
-        };
-        if matches!(entry.state, Written::Object(_)) {
+        let State {
+            entries, under_way, ..
+        } = &mut *state;
+        let entry = entries.get_mut(key);
+        let entry = entry.filter(|entry| entry.resource_version == seen);
+        let own = entry.is_some();
+        if let Some(entry) = entry
+            && matches!(entry.state, Written::Object(_))
+        {
             entry.state = Written::Shown;
         }
-        false
+        if let Some(shown) = under_way.get_mut(key) {
+            *shown = if own { None } else { Some(seen) };
+            return false;
+        }
+        !own
     }
 
-    /// Forgets an object, because a direct read or the watch told what is true. Tells whether it was
-    /// deleted here.
+    /// Forgets an object, because a direct read told what is true or the watch no longer shows it. Tells
+    /// whether it was deleted here.
     pub fn forget(&self, key: &ReconcileKey) -> bool {
-        let forgotten = self.state().entries.remove(key);
+        let mut state = self.state();
+        if let Some(shown) = state.under_way.get_mut(key) {
+            *shown = Some(GONE);
+        }
+        let forgotten = state.entries.remove(key);
         forgotten.is_some_and(|entry| matches!(entry.state, Written::Deleted))
     }
 
@@ -160,7 +172,8 @@ impl<T> State<T> {
     }
 }
 
-/// A write that is not answered yet. Dropped, it counts as failed.
+/// A write that is not answered yet. Dropped, it counts as failed, and what the watch showed meanwhile is
+/// not told.
 #[derive(Debug)]
 #[must_use]
 pub struct UnderWay<'a, T> {
@@ -187,8 +200,8 @@ impl<T> UnderWay<'_, T> {
         shown.is_some_and(|shown| shown > written)
     }
 
-    /// Remembers that the object was deleted; `resource_version` is that which the watch shows or showed
-    /// last. Tells whether it has shown something newer.
+    /// Remembers that the object was deleted; `resource_version` is that which the watch showed when the
+    /// write began. Tells whether it has shown something newer since.
     pub fn deleted(mut self, resource_version: &str) -> bool {
         let Some(key) = self.key.take() else {
             return false;
@@ -196,6 +209,9 @@ impl<T> UnderWay<'_, T> {
         let deleted = version(resource_version);
         let mut state = self.writes.state();
         let shown = state.end(&key);
+        if shown == Some(GONE) {
+            return false;
+        }
         state.insert(key, deleted, Written::Deleted);
         shown.is_some_and(|shown| shown > deleted)
     }
@@ -233,11 +249,20 @@ impl<T: Clone> Latest<'_, T> {
             (Some(seen), Written::Deleted) if version(seen) <= entry.resource_version => Some(None),
             _ => None,
         };
-        if written.is_none() || entry.written.elapsed() > BELIEVED {
-            self.0.entries.remove(key);
-            return None;
+        if written.is_some() && entry.written.elapsed() <= BELIEVED {
+            return written;
         }
-        written
+        // The events that show it may be still to come.
+        let is_old = entry.written.elapsed() > REPEATED;
+        match self.0.entries.get_mut(key) {
+            Some(entry) if !is_old => {
+                if matches!(entry.state, Written::Object(_)) {
+                    entry.state = Written::Shown;
+                }
+            }
+            _ => drop(self.0.entries.remove(key)),
+        }
+        None
     }
 }
 
@@ -332,6 +357,35 @@ mod tests {
         }
         drop(writes.begin(key()));
         assert!(writes.is_news(&key(), "12"), "nothing is under way");
+    }
+
+    #[test]
+    fn an_object_that_vanishes_during_a_write_is_not_believed_to_be_there() {
+        let writes = OwnWrites::default();
+        let write = writes.begin(key());
+        assert!(!writes.forget(&key()));
+        assert!(write.wrote("10", ()), "somebody deleted what was created");
+        assert_eq!(writes.latest().newer_than(&key(), None), None);
+        let write = writes.begin(key());
+        writes.forget(&key());
+        assert!(!write.deleted("10"), "that is what was asked for");
+        let write = writes.begin(key());
+        assert!(!writes.is_news(&key(), "12"), "not known yet");
+        assert!(write.deleted("10"), "somebody created it again");
+        assert_eq!(writes.latest().newer_than(&key(), Some("12")), None);
+    }
+
+    #[test]
+    fn the_event_of_the_write_before_is_no_news_either() {
+        let writes = OwnWrites::default();
+        writes.begin(key()).wrote("10", ());
+        let write = writes.begin(key());
+        assert!(!writes.is_news(&key(), "10"));
+        assert!(!write.failed(), "it was our own");
+        // A reconcile may look at what the watch shows before the event is told.
+        writes.begin(key()).wrote("11", ());
+        assert_eq!(writes.latest().newer_than(&key(), Some("11")), None);
+        assert!(!writes.is_news(&key(), "11"));
     }
 
     #[test]

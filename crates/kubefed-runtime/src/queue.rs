@@ -103,8 +103,8 @@ pub enum Requeue {
 /// * A key is never handed out twice at once. Added meanwhile, it runs once more afterwards.
 /// * Clusters take turns: a cluster with a thousand keys delays the key of another cluster by one
 ///   reconcile, not by a thousand. Within a cluster the order is that of arrival.
-/// * A key that [gives way](Requeue::Yield) runs when no other waits for its turn, and before the others
-///   of its cluster when its time has come.
+/// * A key that [gives way](Requeue::Yield) runs when no other waits for its turn, and before all that
+///   wait when its time has come, also if it was added meanwhile or its time was put forward.
 /// * A change runs a failing key at once, but its back-off goes on growing until it succeeds. (In the
 ///   original every event, the loop's own status write included, starts the back-off anew.)
 ///
@@ -186,11 +186,10 @@ impl FairQueue {
             let changed = self.shared.changed.notified();
             let (key, wake, closed) = {
                 let mut state = self.state();
-                state.promote(Instant::now());
-                let limit = self.shared.options.in_flight_per_cluster_max;
-                let key = state.take(limit).or_else(|| state.take_yielding(limit));
-                let due = state.first_due().map(|(due, _)| *due);
-                (key, due, state.closed)
+                let now = Instant::now();
+                state.promote(now);
+                let key = state.take(self.shared.options.in_flight_per_cluster_max, now);
+                (key, state.next_due(now), state.closed)
             };
             if closed {
                 self.shared.changed.notify_one();
@@ -223,16 +222,17 @@ impl FairQueue {
         if backoff.is_none() {
             state.failures.remove(&key);
         }
-        let now = Instant::now();
-        if state.again.remove(&key) {
-            state.add(key);
-        } else {
-            match requeue {
-                Requeue::OnChange => {}
-                Requeue::After(delay) => state.delay(key, now + delay),
-                Requeue::Yield(latest) => state.give_way(key, now + latest),
-                Requeue::Failed => state.delay(key, now + backoff.unwrap_or_default()),
+        let (now, again) = (Instant::now(), state.again.remove(&key));
+        match requeue {
+            Requeue::Yield(latest) => state.give_way(key.clone(), now + latest),
+            Requeue::After(delay) if !again => state.delay(key.clone(), now + delay),
+            Requeue::Failed if !again => {
+                state.delay(key.clone(), now + backoff.unwrap_or_default());
             }
+            _ => {}
+        }
+        if again {
+            state.add(key);
         }
         drop(state);
         self.shared.changed.notify_one();
@@ -252,8 +252,9 @@ impl FairQueue {
     /// How many keys wait for their turn, wait for their time, and are being worked on.
     pub fn depth(&self) -> QueueDepth {
         let state = self.state();
+        let yielding = state.yielding.iter().map(|(_, key)| key.clone()).collect();
         QueueDepth {
-            waiting: state.waiting.len() + state.yielding.len(),
+            waiting: state.waiting.union(&yielding).count(),
             delayed: state.delayed.len(),
             in_flight: state.in_flight.len(),
             failing: state.failures.len(),
@@ -291,7 +292,12 @@ impl QueueDepth {
 
 impl State {
     fn add(&mut self, key: ReconcileKey) {
-        self.cancel_delay(&key);
+        if let Some(due) = self.due.get(&key) {
+            // A key that lets others go first runs at its time all the same.
+            if self.delayed.remove(&(*due, key.clone())) {
+                self.due.remove(&key);
+            }
+        }
         if self.in_flight.contains(&key) {
             self.again.insert(key);
         } else if self.waiting.insert(key.clone()) {
@@ -336,56 +342,72 @@ impl State {
         self.yielding.remove(&entry)
     }
 
-    /// Makes wait for their turn all whose time has come. Those that have let others go first are next.
+    /// Makes wait for their turn all whose time has come.
     fn promote(&mut self, now: Instant) {
-        while let Some((due, key)) = self.first_due()
-            && *due <= now
-        {
-            let (cluster, key) = (key.cluster.clone(), key.clone());
-            let yielded = self.cancel_delay(&key);
-            self.add(key);
-            if yielded && let Some(lane) = self.lanes.get_mut(&cluster) {
-                lane.keys.rotate_right(1);
+        while self.delayed.first().is_some_and(|(due, _)| *due <= now) {
+            if let Some((_, key)) = self.delayed.pop_first() {
+                self.due.remove(&key);
+                self.add(key);
             }
         }
     }
 
-    fn first_due(&self) -> Option<&(Instant, ReconcileKey)> {
-        let first = [&self.delayed, &self.yielding].map(BTreeSet::first);
-        first.into_iter().flatten().min()
+    /// When the next key is due that is not yet.
+    fn next_due(&self, now: Instant) -> Option<Instant> {
+        let delayed = self.delayed.first().map(|(due, _)| *due);
+        let mut yielding = self.yielding.iter().map(|(due, _)| *due);
+        delayed
+            .into_iter()
+            .chain(yielding.find(|due| *due > now))
+            .min()
     }
 
-    /// The key that has let others go first for the longest time.
-    fn take_yielding(&mut self, in_flight_max: usize) -> Option<ReconcileKey> {
-        let lanes = &self.lanes;
-        let is_full = |cluster: &Option<ClusterName>| {
-            cluster.is_some()
-                && lanes
-                    .get(cluster)
-                    .is_some_and(|lane| lane.in_flight >= in_flight_max)
-        };
-        let mut keys = self.yielding.iter();
-        let (_, key) = keys.find(|(_, key)| !is_full(&key.cluster))?.clone();
+    /// The next key: one that has let others go first until now, or else one that waits, or else one
+    /// that lets others go first.
+    fn take(&mut self, in_flight_max: usize, now: Instant) -> Option<ReconcileKey> {
+        let key = self
+            .yielding(in_flight_max, Some(now))
+            .or_else(|| self.first_in_turn(in_flight_max))
+            .or_else(|| self.yielding(in_flight_max, None))?;
         self.cancel_delay(&key);
+        self.waiting.remove(&key);
         self.lanes.entry(key.cluster.clone()).or_default().in_flight += 1;
         self.in_flight.insert(key.clone());
         Some(key)
     }
 
-    fn take(&mut self, in_flight_max: usize) -> Option<ReconcileKey> {
+    /// The key that has let others go first for the longest time, if it was to do so until then.
+    fn yielding(&self, in_flight_max: usize, until: Option<Instant>) -> Option<ReconcileKey> {
+        let is_full = |cluster: &Option<ClusterName>| {
+            let lane = self.lanes.get(cluster);
+            cluster.is_some() && lane.is_some_and(|lane| lane.in_flight >= in_flight_max)
+        };
+        let mut keys = self
+            .yielding
+            .iter()
+            .take_while(|(due, _)| until.is_none_or(|until| *due <= until));
+        let (_, key) = keys.find(|(_, key)| !is_full(&key.cluster))?;
+        Some(key.clone())
+    }
+
+    fn first_in_turn(&mut self, in_flight_max: usize) -> Option<ReconcileKey> {
         for _ in 0..self.turns.len() {
             let cluster = self.turns.pop_front()?;
             let lane = self.lanes.get_mut(&cluster)?;
             let full = cluster.is_some() && lane.in_flight >= in_flight_max;
-            let key = if full { None } else { lane.keys.pop_front() };
+            let mut key = None;
+            while !full && key.is_none() && !lane.keys.is_empty() {
+                // A key that let others go first may have run before its turn.
+                key = lane
+                    .keys
+                    .pop_front()
+                    .filter(|key| self.waiting.contains(key));
+            }
             if !lane.keys.is_empty() {
                 self.turns.push_back(cluster);
             }
-            if let Some(key) = key {
-                lane.in_flight += 1;
-                self.waiting.remove(&key);
-                self.in_flight.insert(key.clone());
-                return Some(key);
+            if key.is_some() {
+                return key;
             }
         }
         None
@@ -475,14 +497,38 @@ mod tests {
         }
         assert_eq!(queue.depth(), QueueDepth::default());
 
-        give_way("a").await;
+        for name in ["z", "b", "a"] {
+            give_way(name).await;
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
         tokio::time::advance(Duration::from_secs(9)).await;
-        queue.add(fleet("b"));
         queue.add(fleet("c"));
+        queue.add(fleet("a"));
+        queue.add(fleet("d"));
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(next().await, fleet("a"), "its time has come");
-        queue.done(fleet("a"), Requeue::OnChange);
-        assert_eq!([next().await, next().await], [fleet("b"), fleet("c")]);
+        let order = [next().await, next().await, next().await];
+        assert_eq!(order, ["z", "b", "a"].map(fleet), "their time has come");
+        assert_eq!([next().await, next().await], [fleet("c"), fleet("d")]);
+        for name in ["z", "b", "a", "c", "d"] {
+            queue.done(fleet(name), Requeue::OnChange);
+        }
+        assert_eq!(queue.depth(), QueueDepth::default());
+        let none = tokio::time::timeout(Duration::from_secs(60), queue.next()).await;
+        assert!(none.is_err(), "each ran once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_during_a_reconcile_that_gives_way_leaves_its_time() {
+        let queue = queue();
+        queue.add(fleet("a"));
+        let key = queue.next().await.unwrap();
+        queue.add(fleet("b"));
+        queue.add(fleet("a"));
+        queue.done(key, Requeue::Yield(Duration::from_secs(10)));
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(queue.depth().waiting, 2);
+        assert_eq!(queue.next().await, Some(fleet("a")));
+        assert_eq!(queue.next().await, Some(fleet("b")));
     }
 
     #[tokio::test(start_paused = true)]

@@ -177,14 +177,14 @@ impl Sync {
         let mut notes = self.notes(&object, &world, &late, &settled);
         if wait.is_none()
             && self.may_be_postponed(&object, &settled)
-            && let Some(latest) = self.postponed.put_off(object.name(), &mut notes)
+            && let Some(latest) = self.postponed.put_off(&object, &mut notes)
         {
             let (selected, produced) = versions(&settled);
             self.records
                 .learn(&object, &world.federation, &selected, &produced);
             return Requeue::Yield(latest);
         }
-        let earlier = self.postponed.take(object.name());
+        let earlier = self.postponed.take_notes(&object);
         let is_rest = earlier.is_some();
         self.tell(&object, earlier.unwrap_or_default());
         self.tell(&object, notes);
@@ -215,6 +215,9 @@ impl Sync {
         if let Err(error) = recorded {
             tracing::debug!(name = %object.name(), %error, "the versions could not be stored");
             return Requeue::Failed;
+        }
+        if !world.listing {
+            self.postponed.forget(object.name());
         }
         self.requeue(&settled, world.listing)
     }
@@ -301,10 +304,11 @@ impl Sync {
             }
             let key = ReconcileKey::in_cluster(member.name().clone(), target.clone());
             if decision.action.writes() {
+                let seen = self.copies.resource_version(member.name(), target);
                 let write = self.own_copies.begin(key.clone());
                 match self.context.dispatcher.write(&copy, &decision.action).await {
                     Dispatched::Ended { outcome, copy } => {
-                        self.remember(write, member.name(), target, &outcome, copy);
+                        self.remember(write, target, seen.as_deref(), &outcome, copy);
                         if let Outcome::Failed { message, .. } = &outcome {
                             let cluster = member.name();
                             tracing::debug!(%cluster, %target, %decision, message, "an operation failed");
@@ -330,12 +334,13 @@ impl Sync {
         )
     }
 
-    /// Remembers a write until the watch shows it. What others did meanwhile is drift.
+    /// Remembers a write until the watch shows it. What others did meanwhile is drift. `seen` is the
+    /// resource version that the watch showed before.
     fn remember(
         &self,
         write: UnderWay<'_, ObservedCopy>,
-        cluster: &ClusterName,
         target: &QualifiedName,
+        seen: Option<&str>,
         outcome: &Outcome,
         copy: Option<ObservedCopy>,
     ) {
@@ -344,12 +349,7 @@ impl Sync {
                 let version = copy.resource_version().to_owned();
                 write.wrote(&version, copy)
             }
-            (Outcome::Gone | Outcome::Released, _) => {
-                match self.copies.resource_version(cluster, target) {
-                    Some(seen) => write.deleted(&seen),
-                    None => false,
-                }
-            }
+            (Outcome::Gone | Outcome::Released, _) => seen.is_some_and(|seen| write.deleted(seen)),
             _ => write.failed(),
         };
         if news {
@@ -433,7 +433,7 @@ impl Sync {
     /// Sets free the copies of a federated object that does not exist. They are never deleted.
     async fn free_orphans(self: &Arc<Self>, name: &QualifiedName) -> Requeue {
         self.records.forget(name);
-        drop(self.postponed.take(name));
+        self.postponed.forget(name);
         self.context.explanations.explain(
             self.kinds.federated.qualified_plural(),
             name,

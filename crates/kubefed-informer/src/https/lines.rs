@@ -1,6 +1,6 @@
 //! Connections that calls share.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::Connect;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::Body;
+use tokio::sync::Mutex;
 use tower::{BoxError, Service};
 
 use super::KEEPALIVE;
@@ -28,15 +29,18 @@ const KEEPALIVE_ANSWER: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub(super) struct Lines<C> {
     connector: C,
-    lines: Arc<Mutex<Vec<Line<C>>>>,
+    lines: Arc<SyncMutex<Vec<Line<C>>>>,
 }
 
 /// A pool of hyper's: it keeps one connection of HTTP/2, or as many of HTTP/1.1 as there are calls.
 #[derive(Clone)]
 struct Line<C> {
     client: Client<C, Body>,
-    /// Held by every call until its answer was read to its end.
+    /// Held by every call until its answer's body is dropped.
     calls: Arc<()>,
+    /// Whether a call was answered. Until then one goes ahead alone: hyper would open a connection for
+    /// each, and drop all but one when they turn out to speak HTTP/2.
+    answered: Arc<Mutex<bool>>,
 }
 
 impl<C: Connect + Clone + Send + Sync + 'static> Lines<C> {
@@ -73,6 +77,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Line<C> {
         Self {
             client,
             calls: Arc::default(),
+            answered: Arc::default(),
         }
     }
 }
@@ -93,10 +98,22 @@ impl<C: Connect + Clone + Send + Sync + 'static> Service<Request<Body>> for Line
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Line { client, calls } = self.line();
-        let answer = client.request(request);
+        let Line {
+            client,
+            calls,
+            answered,
+        } = self.line();
         Box::pin(async move {
-            let answer = answer.await?;
+            let mut first = answered.lock().await;
+            let answer = if *first {
+                drop(first);
+                client.request(request).await?
+            } else {
+                let answer = client.request(request).await?;
+                *first = true;
+                drop(first);
+                answer
+            };
             Ok(answer.map(|body| {
                 body.map_frame(move |frame| {
                     let _ = &calls;

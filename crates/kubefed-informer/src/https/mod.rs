@@ -38,8 +38,8 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 ///
 /// Servers that offer HTTP/2 are spoken to over one connection for every 64 calls and watches that are
 /// under way, whatever their number of kinds; others over a connection for each (HTTP/1.1). A connection
-/// of HTTP/2 that has been silent for 30 s is asked for a sign of life and given up 15 s later, as in
-/// client-go, so that no watch outlives its server by much.
+/// of HTTP/2 that has been silent for 30 s while a call or watch is open is asked for a sign of life and
+/// given up 15 s later, as in client-go, so that no watch outlives its server by much.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HttpsConnect;
 
@@ -72,7 +72,8 @@ impl Connect for HttpsConnect {
 ///
 /// # Panics
 ///
-/// Outside a tokio runtime.
+/// Outside a tokio runtime; and, as in kube, if several cryptography providers of rustls are compiled in
+/// and the program has not installed one as its default.
 pub fn https_client(config: &Config) -> Result<Client, Malformed> {
     client(config, config.rustls_client_config().map_err(rejected)?)
 }

@@ -14,8 +14,7 @@ pub struct KubeconfigContexts(watch::Sender<ClusterSet>);
 
 impl KubeconfigContexts {
     /// All contexts of a kubeconfig. A context from which no client can be made is a malformed cluster
-    /// and does not affect the others. Plain kube clients are made without the feature `tls` too, but
-    /// for endpoints with the scheme http only.
+    /// and does not affect the others. Without the feature `tls` that is each whose endpoint is not http.
     ///
     /// # Errors
     ///
@@ -59,12 +58,22 @@ async fn client(kubeconfig: &Kubeconfig, context: &str) -> Result<Client, Malfor
         ..KubeConfigOptions::default()
     };
     let rejected = |error: &dyn std::error::Error| Malformed::Rejected(error.to_string());
-    let mut config = Config::from_custom_kubeconfig(kubeconfig.clone(), &options)
+    let config = Config::from_custom_kubeconfig(kubeconfig.clone(), &options)
         .await
         .map_err(|error| rejected(&error))?;
+    over_network(config)
+}
+
+#[cfg(feature = "tls")]
+fn over_network(config: Config) -> Result<Client, Malformed> {
+    crate::https_client(&config)
+}
+
+#[cfg(not(feature = "tls"))]
+fn over_network(mut config: Config) -> Result<Client, Malformed> {
     // Hidden retries would repeat writes for minutes.
     config.default_retry = false;
-    Client::try_from(config).map_err(|error| rejected(&error))
+    Client::try_from(config).map_err(|error| Malformed::Rejected(error.to_string()))
 }
 
 #[cfg(test)]

@@ -214,6 +214,18 @@ async fn a_status_follows_its_copies_however_many_objects_wait() {
     let reported = || propagation(&playground, "ConfigMap", "map-0") == "True";
     let after = until("the first is reported", reported).await;
     assert!(after > seconds(10) && after < seconds(20), "{after:?}");
+    // An object that is touched meanwhile, and those that came next, are not overtaken by later ones.
+    let touch = json!({"metadata": {"annotations": {"touched": "now"}}});
+    playground
+        .patch(&federated_type("ConfigMap"), &name("map-9"), &touch)
+        .await
+        .unwrap();
+    let reported = || {
+        (0..10)
+            .all(|index| propagation(&playground, "ConfigMap", &format!("map-{index}")) == "True")
+    };
+    let after = until("the first ten are reported", reported).await;
+    assert!(after < seconds(20), "{after:?}");
     assert!(!has_copies(&playground, OBJECTS), "others still wait");
 }
 
