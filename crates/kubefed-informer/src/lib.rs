@@ -64,7 +64,8 @@
 //!
 //! # Features
 //!
-//! - `tls`: `HttpsConnect`, connections to real clusters. Off by default; simulated clusters need none.
+//! - `tls`: `HttpsConnect` and `https_client`, connections to real clusters. Off by default; simulated
+//!   clusters need none.
 //!
 //! # Guarantees
 //!
@@ -92,6 +93,7 @@
 //! | informer 10.12, clusters 10.6 to 10.8 probing | `fleet::a_cluster_is_probed_from_joining_to_leaving` |
 //! | informer 6.1 malformed | `connection::a_cluster_is_malformed_for_its_first_missing_part` |
 //! | informer 6.2, I11 TLS checks, proxy | `verifier::each_check_is_left_out_on_its_own`, `https::a_proxy_is_used_with_every_choice_of_checks` |
+//! | informer 6.2 HTTP/2 | `https::watches_and_calls_share_connections`, `https::a_kubeconfig_leads_to_the_same_connections` |
 //! | informer I2 tombstones | `fleet::a_missed_deletion_is_noticed` |
 //! | informer I3 repair | `fleet::a_secret_that_comes_later_repairs_its_cluster` |
 //! | informer I5 deadlines | `fleet::a_call_has_a_deadline` |

@@ -19,8 +19,8 @@ use tokio::time::Instant;
 ///
 /// # Guarantees
 ///
-/// * Every call ends by its deadline, and is cancelled then: the connection is dropped. Whether the
-///   write took effect is unknown, so the outcome says that it timed out.
+/// * Every call ends by its deadline, and is cancelled then. Whether the write took effect is unknown,
+///   so the outcome says that it timed out.
 /// * Every write is guarded: creation by the object's absence, replacement by a resource version,
 ///   deletion by a uid, removal of the label by uid and resource version.
 /// * A cluster has a bounded number of calls under way. One whose calls run into the deadline is left

@@ -89,7 +89,8 @@ pub enum Requeue {
     OnChange,
     /// After this time, unless something changes earlier. Clears the back-off.
     After(Duration),
-    /// When no other key waits for its turn, but after this time at the latest. Clears the back-off.
+    /// When no other key waits for its turn, but after this time at the latest, or earlier if it was to
+    /// run earlier anyway. Clears the back-off.
     Yield(Duration),
     /// After the back-off, which grows until a reconcile does not fail.
     Failed,

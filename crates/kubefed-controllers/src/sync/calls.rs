@@ -41,7 +41,7 @@ pub(super) struct LateCalls(mpsc::UnboundedReceiver<BoxFuture<'static, ()>>);
 /// A decision that is being carried out in a cluster.
 pub(super) struct Call {
     pub(super) cluster: ClusterName,
-    pub(super) decision: Decision,
+    pub(super) decision: Arc<Decision>,
     /// Of the federated object that was decided on.
     pub(super) generation: i64,
     pub(super) settled: BoxFuture<'static, Settled>,
@@ -128,7 +128,7 @@ impl Calls {
         let (mut awaited, mut late) = (FuturesUnordered::new(), Vec::new());
         for call in calls {
             let slow = lock(&self.state).slow.contains(&call.cluster);
-            unanswered.insert(call.cluster.clone(), call.decision.clone());
+            unanswered.insert(call.cluster.clone(), Arc::clone(&call.decision));
             let ended = self.judged(call);
             if slow {
                 late.push(ended);

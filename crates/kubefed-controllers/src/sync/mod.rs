@@ -5,9 +5,10 @@
 //! 1. [`observe`]: the federated object, its namespace, the clusters and what each of them holds
 //! 2. [`reconcile`]: decide for each cluster, hold the host object, carry out, decide again where a
 //!    direct read was needed
-//! 3. [`record`]: the versions that were written
-//! 4. [`report`]: the status, if it changed
-//! 5. [`tell`]: the events of all that
+//! 3. [`postponed`]: the rest follows later while other objects wait for their copies
+//! 4. [`tell`]: events of what was done and what went wrong
+//! 5. [`record`]: the versions that were written
+//! 6. [`report`]: the status, if it changed
 //!
 //! # Guarantees
 //!
@@ -58,7 +59,7 @@ pub(crate) struct Sync {
     copies: Copies,
     records: VersionRecords,
     own_objects: OwnWrites<Arc<FederatedObject>>,
-    own_copies: OwnWrites<ObservedCopy>,
+    own_copies: OwnWrites<Arc<ObservedCopy>>,
     /// Clusters whose first list is not answered, and since when that is known.
     listing_since: Mutex<BTreeMap<ClusterName, Instant>>,
     unreported: Unreported,

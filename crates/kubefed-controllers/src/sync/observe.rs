@@ -188,7 +188,7 @@ impl Sync {
         };
         drop(latest);
         match (seen, own) {
-            (_, Some(Some(copy))) => (Observation::Managed(copy), false),
+            (_, Some(Some(copy))) => (Observation::Managed(Arc::unwrap_or_clone(copy)), false),
             (_, Some(None)) => (Observation::ProvenAbsent, false),
             (Lookup::Absent, None) => (Observation::NotManaged, false),
             (Lookup::Present(copy), None) => (Observation::Managed((*copy).clone()), false),

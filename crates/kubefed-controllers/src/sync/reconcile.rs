@@ -33,7 +33,8 @@ const RECHECK: Duration = Duration::from_secs(60);
 /// What became of the decision for one cluster.
 #[derive(Clone)]
 pub(super) struct Settled {
-    pub(super) decision: Decision,
+    /// Shared, since it holds the whole copy that is to be.
+    pub(super) decision: Arc<Decision>,
     pub(super) outcome: Option<Outcome>,
     /// What has yet to follow before there is an outcome.
     due: Due,
@@ -51,7 +52,7 @@ enum Due {
 }
 
 impl Settled {
-    fn ended(decision: Decision, outcome: Option<Outcome>) -> Self {
+    fn ended(decision: Arc<Decision>, outcome: Option<Outcome>) -> Self {
         Self {
             decision,
             outcome,
@@ -59,7 +60,7 @@ impl Settled {
         }
     }
 
-    fn due(decision: Decision, due: Due) -> Self {
+    fn due(decision: Arc<Decision>, due: Due) -> Self {
         Self {
             decision,
             outcome: None,
@@ -68,7 +69,7 @@ impl Settled {
     }
 
     /// What there is to say while a call is under way.
-    pub(super) fn unanswered(decision: Decision) -> Self {
+    pub(super) fn unanswered(decision: Arc<Decision>) -> Self {
         let current = matches!(decision.action, Action::UpToDate { .. } | Action::Wait(_));
         let failed = || Outcome::Failed {
             failure: Failure::TimedOut,
@@ -235,7 +236,7 @@ impl Sync {
         let target = self.target_name(object.name());
         let mut settled = BTreeMap::new();
         let mut calls = Vec::new();
-        for (index, decision) in decisions.into_iter().enumerate() {
+        for (index, decision) in decisions.into_iter().map(Arc::new).enumerate() {
             let (member, observed) = &world.members[index];
             let cluster = member.name();
             let creates = matches!(decision.action, Action::Create { .. });
@@ -250,7 +251,7 @@ impl Sync {
             } else if decision.action.reads() || decision.action.writes() {
                 let held = held.contains(cluster);
                 let (sync, world) = (Arc::clone(self), Arc::clone(world));
-                let (target, first) = (target.clone(), decision.clone());
+                let (target, first) = (target.clone(), Arc::clone(&decision));
                 let call = async move {
                     let member = &world.members[index].0;
                     let again =
@@ -279,7 +280,7 @@ impl Sync {
         &self,
         member: &Member,
         target: &QualifiedName,
-        mut decision: Decision,
+        mut decision: Arc<Decision>,
         held: bool,
         decide: impl Fn(&Observation) -> Decision,
     ) -> Settled {
@@ -322,7 +323,7 @@ impl Sync {
             }
             let observation = self.context.dispatcher.read(&copy).await;
             self.own_copies.forget(&key);
-            decision = decide(&observation);
+            decision = Arc::new(decide(&observation));
         }
         let message = "the object keeps changing".to_owned();
         done(
@@ -338,7 +339,7 @@ impl Sync {
     /// resource version that the watch showed before.
     fn remember(
         &self,
-        write: UnderWay<'_, ObservedCopy>,
+        write: UnderWay<'_, Arc<ObservedCopy>>,
         target: &QualifiedName,
         seen: Option<&str>,
         outcome: &Outcome,
@@ -347,7 +348,7 @@ impl Sync {
         let news = match (outcome, copy) {
             (Outcome::Applied { .. } | Outcome::Deleting, Some(copy)) => {
                 let version = copy.resource_version().to_owned();
-                write.wrote(&version, copy)
+                write.wrote(&version, Arc::new(copy))
             }
             (Outcome::Gone | Outcome::Released, _) => seen.is_some_and(|seen| write.deleted(seen)),
             _ => write.failed(),
@@ -444,12 +445,12 @@ impl Sync {
         drop(self.calls.take_ended(&target));
         let mut calls = Vec::new();
         for (member, copy) in self.orphans(&target) {
-            let decision = decide_orphan(&member, &Observation::Managed(copy));
+            let decision = Arc::new(decide_orphan(&member, &Observation::Managed(copy)));
             let writes = decision.action.writes();
             if !writes || self.calls.are_under_way(member.name(), &target) {
                 continue;
             }
-            let (sync, target, first) = (Arc::clone(self), target.clone(), decision.clone());
+            let (sync, target, first) = (Arc::clone(self), target.clone(), Arc::clone(&decision));
             let cluster = member.name().clone();
             let call = async move {
                 let again = |seen: &Observation| decide_orphan(&member, seen);
