@@ -75,35 +75,36 @@ fn main() -> Outcome {
     tokio::runtime::Runtime::new()?.block_on(measure(objects, &program))
 }
 
-/// Builds the program that is measured: small, and without anything of the bench in it.
+/// Builds the program that is measured: small, static as in a container image, and without anything of
+/// the bench in it.
 fn measured_program() -> Outcome<PathBuf> {
     const NAME: &str = "control_plane_measured";
     let profile = std::env::var("KUBEFED_BENCH_PROFILE");
     let profile = profile.unwrap_or_else(|_| "small".to_owned());
-    println!("building {NAME} with profile {profile}");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo)
-        .args([
-            "build",
-            "--package",
-            env!("CARGO_PKG_NAME"),
-            "--bench",
-            NAME,
-        ])
-        .args([
-            "--profile",
-            &profile,
-            "--message-format",
-            "json-render-diagnostics",
-        ])
-        .stderr(Stdio::inherit())
-        .output()?;
+    println!("building {NAME} with the profile {profile}");
+    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    build.args(["build", "--package", env!("CARGO_PKG_NAME")]);
+    build.args(["--bench", NAME, "--profile", &profile]);
+    build.args(["--message-format", "json-render-diagnostics"]);
+    // With a target of its own, the flags are not those of build scripts and macros.
+    if let Some(target) = host_target().filter(|target| target.ends_with("linux-gnu")) {
+        let flags = "-C target-feature=+crt-static -C relocation-model=static";
+        build.args(["--target", &target]).env("RUSTFLAGS", flags);
+    }
+    let built = build.stderr(Stdio::inherit()).output()?;
     let messages = String::from_utf8(built.stdout)?;
     let artifact = |line: &str| serde_json::from_str::<Value>(line).ok();
     let mut artifacts = messages.lines().filter_map(artifact);
     let artifact = artifacts.find(|artifact| artifact["target"]["name"] == NAME);
     let path = artifact.and_then(|artifact| Some(artifact["executable"].as_str()?.into()));
     Ok(path.ok_or_else(|| format!("{NAME} was not built: {}", built.status))?)
+}
+
+fn host_target() -> Option<String> {
+    let asked = Command::new("rustc").arg("-vV").output().ok()?;
+    let text = String::from_utf8(asked.stdout).ok()?;
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned)
 }
 
 async fn measure(objects: usize, program: &Path) -> Outcome {
