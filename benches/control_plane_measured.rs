@@ -3,6 +3,8 @@
 //! `control_plane` builds it for itself. It is given the kubeconfig of the host, and ends when its
 //! standard input does.
 
+use std::os::fd::AsFd;
+
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kubefed_controllers::{ControlPlane, Options};
@@ -20,8 +22,10 @@ async fn main() -> Outcome {
     let host = https_client(&config)?;
     let (options, fleet) = (Options::default(), FleetConfig::default());
     let control_plane = ControlPlane::start(host, HttpsConnect, options, fleet, Clock::system());
-    tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()))
-        .await??;
+    let mut stdin = tokio::net::unix::pipe::Receiver::from_owned_fd(
+        std::io::stdin().as_fd().try_clone_to_owned()?,
+    )?;
+    tokio::io::copy(&mut stdin, &mut tokio::io::sink()).await?;
     control_plane.stop().await;
     Ok(())
 }

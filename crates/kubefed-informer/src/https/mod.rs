@@ -17,6 +17,7 @@ use kube::client::ConfigExt;
 use kube::{Client, Config};
 use percent_encoding::percent_decode_str;
 use rustls::ClientConfig;
+use rustls::client::Resumption;
 use tower::{BoxError, Service, ServiceBuilder};
 
 use self::lines::Lines;
@@ -26,6 +27,9 @@ use crate::connection::{ConnectionSpec, Malformed};
 /// Until a connection stands, TLS included. An API server answers within a few round trips; the default
 /// probe gives up earlier anyway.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Sessions that are kept to be resumed: of the server under its name, and with others under way.
+const SESSIONS: usize = 8;
 
 /// When a silent connection is asked whether the other side is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -103,13 +107,15 @@ fn client(config: &Config, tls: ClientConfig) -> Result<Client, Malformed> {
     }
 }
 
-fn client_over<C>(connector: C, config: &Config, tls: ClientConfig) -> Result<Client, Malformed>
+fn client_over<C>(connector: C, config: &Config, mut tls: ClientConfig) -> Result<Client, Malformed>
 where
     C: Service<Uri> + Clone + Send + Sync + 'static,
     C::Response: Connection + hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
     C::Future: Send + 'static,
     C::Error: Into<BoxError>,
 {
+    // There is one server, and rustls has room for 256 unless it is told.
+    tls.resumption = Resumption::in_memory_sessions(SESSIONS);
     let mut https = HttpsConnectorBuilder::new()
         .with_tls_config(tls)
         .https_or_http();
