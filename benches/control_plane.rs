@@ -42,7 +42,6 @@ use cluster::RealCluster;
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use kube::config::Kubeconfig;
 use kube::{Api, Client};
 use kubefed_informer::HttpsConnect;
 use kubefed_playground::kubefed_api::ResourceType;
@@ -185,7 +184,7 @@ impl Bench {
         });
         std::fs::write(&policy, rules.to_string())?;
         let (mut clusters, mut audits, mut joining) = (Vec::new(), Vec::new(), Vec::new());
-        let mut kubeconfig = Kubeconfig::default();
+        let token_file = dir.path().join("token");
         for name in ["host", "member-2", "member-3"] {
             let audit = dir.path().join(format!("{name}-audit.log"));
             let server = ApiServer::builder()
@@ -197,9 +196,7 @@ impl Bench {
                 .await?;
             let token = token(&server.client()).await?;
             if clusters.is_empty() {
-                kubeconfig = server.kubeconfig().clone();
-                let user = json!({"token": token});
-                kubeconfig.auth_infos[0].auth_info = Some(serde_json::from_value(user)?);
+                std::fs::write(&token_file, &token)?;
             }
             let cluster = RealCluster::of(server)?;
             joining.push(cluster.joining(cluster.address(), &token));
@@ -220,10 +217,11 @@ impl Bench {
         let (config_maps, federated) =
             maps.next().cloned().ok_or("ConfigMaps are not federated")?;
 
-        let path = dir.path().join("kubeconfig");
-        std::fs::write(&path, serde_json::to_string(&kubeconfig)?)?;
+        let authority_file = dir.path().join("ca.crt");
+        std::fs::write(&authority_file, host.authority())?;
         let measured = Command::new(program)
-            .arg(&path)
+            .arg(format!("https://{}", host.address()))
+            .args([authority_file, token_file])
             .stdin(Stdio::piped())
             .spawn()?;
         let bench = Self {

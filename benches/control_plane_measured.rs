@@ -1,25 +1,26 @@
 //! The program that `control_plane` measures: the control plane of a production with nothing else in it.
 //!
-//! `control_plane` builds it for itself. It is given the kubeconfig of the host, and ends when its
-//! standard input does.
+//! `control_plane` builds it for itself. It is given what a pod has of its service account: the endpoint of
+//! the host, and the files with its certificate authority and the token. It ends when its standard input
+//! does.
 
 use std::os::fd::AsFd;
 
-use kube::Config;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kubefed_controllers::{ControlPlane, Options};
-use kubefed_informer::{Clock, FleetConfig, HttpsConnect, https_client};
+use kubefed_informer::{BearerToken, Clock, Connect, ConnectionSpec, FleetConfig, HttpsConnect};
 
 type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Outcome {
-    let kubeconfig = std::env::args_os()
-        .nth(1)
-        .ok_or("the kubeconfig is missing")?;
-    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    let host = https_client(&config)?;
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let [endpoint, authority, token] = &arguments[..] else {
+        return Err("expected ENDPOINT AUTHORITY-FILE TOKEN-FILE".into());
+    };
+    let host = ConnectionSpec::new(endpoint)?
+        .ca_bundle(std::fs::read(authority)?)
+        .token(BearerToken::new(std::fs::read_to_string(token)?));
+    let host = HttpsConnect.connect(&host)?;
     let (options, fleet) = (Options::default(), FleetConfig::default());
     let control_plane = ControlPlane::start(host, HttpsConnect, options, fleet, Clock::system());
     let mut stdin = tokio::net::unix::pipe::Receiver::from_owned_fd(

@@ -61,6 +61,15 @@ impl RealCluster {
         self.0.mirror.with(resource, count)
     }
 
+    /// The certificate authority in PEM.
+    #[allow(
+        dead_code,
+        reason = "the bench gives it to the program that it measures"
+    )]
+    pub(crate) fn authority(&self) -> &[u8] {
+        &self.0.authority
+    }
+
     /// How the control plane is to reach the cluster.
     pub(crate) fn joining(&self, address: SocketAddr, token: &str) -> Joining<Self> {
         let endpoint = format!("https://{address}");
